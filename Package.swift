@@ -1,0 +1,118 @@
+// swift-tools-version: 6.2
+// The map of the tree in the compiler's words: which part may know which. docs/architecture.md draws it.
+
+import PackageDescription
+
+/// Every target: Swift 6, warnings are errors, every unsafe expression marked.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+func library(
+    _ name: String,
+    path: String? = nil,
+    _ dependencies: [Target.Dependency] = [],
+    exclude: [String] = [],
+    resources: [Resource] = []
+) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: path,
+        exclude: exclude,
+        resources: resources,
+        swiftSettings: strict
+    )
+}
+
+func program(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+
+let package = Package(
+    name: "weir",
+    products: [
+        .executable(name: "weir", targets: ["weir"]),
+        .executable(name: "weir-control", targets: ["weir-control"]),
+        .executable(name: "weir-gateway", targets: ["weir-gateway"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    ],
+    targets: [
+        // Shims over C: variadics and macros, nothing else. Each is imported by one wrapper only.
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        // Shared libraries, lowest first.
+        library("Codec"),
+        library("Breaker"),
+        library("Tokens"),
+        library("LLMWire"),
+        library("Limits", resources: [.embedInCode("Resources/reserve.lua"), .embedInCode("Resources/settle.lua")]),
+        library("Secrets", ["COpenSSL"]),
+        library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
+        library("Postgres", ["CPostgres", "Reactor"]),
+        library("Policy", ["Codec", "LLMWire", "Limits", "Tokens"]),
+        library("Snapshot", ["Codec", "Policy", "Secrets"]),
+        library("Ledger", ["Codec"]),
+        library("Telemetry", [logging]),
+        library("Stack", ["Secrets"]),
+
+        // The two programs and the command line.
+        library(
+            "Gateway",
+            path: "dataplane/Gateway",
+            [
+                "Breaker", "Codec", "LLMWire", "Ledger", "Limits", "Policy", "Reactor", "Secrets", "Snapshot",
+                "Telemetry", "Tokens", logging,
+            ] + nio
+        ),
+        program("weir-gateway", path: "dataplane/weir-gateway", ["Gateway", "Telemetry", arguments, logging]),
+        library(
+            "ControlPlane",
+            path: "controlplane/ControlPlane",
+            [
+                "Codec", "Ledger", "Limits", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
+                hummingbird, logging,
+            ]
+        ),
+        program(
+            "weir-control",
+            path: "controlplane/weir-control",
+            ["ControlPlane", "Telemetry", arguments, logging]
+        ),
+        program(
+            "weir",
+            path: "Sources/weir",
+            ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,12 @@
+// Linux calls that Swift's Glibc module does not cover.
+#pragma once
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+
+// The EFD_* names are an anonymous enum, which Swift imports without a useful type.
+static inline int weir_eventfd_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+// prctl is variadic.
+static inline int weir_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }

@@ -1,0 +1,3 @@
+// libpq, wrapped once by Sources/Postgres.
+#pragma once
+#include <libpq-fe.h>
