@@ -115,6 +115,7 @@ let package = Package(
         ),
 
         tests("TelemetryTests", ["Telemetry", logging]),
+        tests("SecretsTests", ["Secrets"]),
     ],
     swiftLanguageModes: [.v6]
 )
