@@ -73,8 +73,8 @@ public struct UsageBatch: Sendable, Equatable {
         guard try trailer.u32() == CRC32C.checksum(bytes.span.extracting(0..<checksumOffset)) else {
             throw CodecError(.invalid, offset: checksumOffset)
         }
-        let nodeID = try reader.string(max: maxIDBytes)
-        let bootID = try reader.string(max: maxIDBytes)
+        let nodeID = try UsageRecord.text(from: &reader, maxBytes: maxIDBytes)
+        let bootID = try UsageRecord.text(from: &reader, maxBytes: maxIDBytes)
         let count = try reader.count(max: maxRecords, bytesEach: UsageRecord.minEncodedBytes)
         var records: [UsageRecord] = []
         records.reserveCapacity(count)

@@ -114,7 +114,7 @@ extension UsageRecord {
         writer.write(string: String(text[..<end]))
     }
 
-    private static func text(from reader: inout ByteReader, maxBytes: Int) throws(CodecError) -> String {
+    static func text(from reader: inout ByteReader, maxBytes: Int) throws(CodecError) -> String {
         let start = reader.offset
         let text = try reader.string(max: maxBytes)
         guard !text.utf8.contains(0) else { throw CodecError(.invalid, offset: start) }
