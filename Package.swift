@@ -113,6 +113,10 @@ let package = Package(
             path: "Sources/weir",
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
+
+        tests("CodecTests", ["Codec"]),
+        tests("LedgerTests", ["Codec", "Ledger"]),
+        tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
     ],
     swiftLanguageModes: [.v6]
 )
