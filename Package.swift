@@ -117,6 +117,7 @@ let package = Package(
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("SecretsTests", ["Secrets"]),
     ],
     swiftLanguageModes: [.v6]
 )
