@@ -1,0 +1,242 @@
+// One request on its client's event loop: what was decided, what came back, and how it ended.
+
+import LLMWire
+import Ledger
+import Limits
+import NIOCore
+import NIOHTTP1
+import Policy
+import Reactor
+import Snapshot
+
+/// A metered request, from its key being known to its usage record; confined to its worker's loop.
+final class Exchange: RequestHeaders {
+    /// Whose answer it is, as `x-weir-origin` tells.
+    enum Origin: String { case policy, upstream, gateway }
+
+    let id: ExchangeID
+    let endpoint: Endpoint
+    let requestID: String
+    let head: HTTPRequestHead
+    /// "Name: value" lines of the client's that go on to the provider.
+    let forwarded: [String]
+    let key: EnforcedKey
+    let active: ActiveSnapshot
+    let worker: Worker
+    let started: MonotonicTime = .now
+    let startedMilliseconds = WallClock.nowMilliseconds
+
+    /// The connection that waits for the answer; nil when it has one, or is gone.
+    private(set) var handler: RequestHandler?
+    var request: PolicyRequest?
+    var route: EnforcedRoute?
+    var claims: [LimitClaim] = []
+    var isStream = false
+    private(set) var requestBytes = 0
+    private(set) var clientStatus = 0
+    private(set) var clientLeft = false
+    private(set) var refusal: (rule: Rule, refusal: Refusal)?
+    private var limitHeaders: [(name: String, value: String)] = []
+    private var passesEventStream = false
+    private var uncreditedBytes = 0
+
+    init(
+        id: ExchangeID,
+        endpoint: Endpoint,
+        requestID: String,
+        head: HTTPRequestHead,
+        forwarded: [String],
+        key: EnforcedKey,
+        active: ActiveSnapshot,
+        handler: RequestHandler,
+        worker: Worker
+    ) {
+        self.id = id
+        self.endpoint = endpoint
+        self.requestID = requestID
+        self.head = head
+        self.forwarded = forwarded
+        self.key = key
+        self.active = active
+        self.handler = handler
+        self.worker = worker
+    }
+
+    /// A header's value for rules that read one; the name is in lower case.
+    func value(of name: [UInt8]) -> [UInt8]? {
+        let found = head.headers.first { field, _ in
+            field.utf8.count == name.count && field.lowercased().utf8.elementsEqual(name)
+        }
+        return found.map { Array($0.value.utf8) }
+    }
+
+    func bodyIsWhole(_ body: [UInt8]) { requestBytes = body.count }
+
+    // MARK: Events from the Reactor
+
+    func receive(_ event: UpstreamEvent) {
+        if let reservation = event.reservation { note(reservation) }
+        if let head = event.head { begin(head) }
+        if let body = event.body { pass(body) }
+        if let summary = event.summary { end(summary) }
+    }
+
+    private func note(_ reservation: Reservation) {
+        switch reservation {
+        case .admitted(let states):
+            limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
+        case .refused(let index, let states):
+            let claim = claims[index]
+            let state = states[index]
+            limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
+            limitHeaders += LimitRefusal.retryHeaders(state)
+            refuse(
+                LimitRefusal.refusal(claim, state),
+                by: key.rules[claim.rule],
+                with: LimitRefusal.error(claim, state)
+            )
+        }
+    }
+
+    private func begin(_ head: UpstreamHead) {
+        guard let handler else { return }
+        guard head.status != 401, head.status != 403 else {
+            // It speaks of our credential, not of the client's, whose SDK would call a working key invalid.
+            worker.logger.error(
+                "provider refused our credential",
+                metadata: logFields(["status": "\(head.status)", "provider": "\(route?.provider.name ?? "")"])
+            )
+            worker.send(.cancel(id))
+            answer(.badGateway, origin: .gateway)
+            return
+        }
+        var headers = responseHeaders(origin: .upstream)
+        for (name, value) in head.headers {
+            if name.isField("content-type") { passesEventStream = value.hasFieldPrefix("text/event-stream") }
+            headers.add(name: name, value: value)
+        }
+        clientStatus = head.status
+        handler.begin(status: head.status, headers)
+    }
+
+    private func pass(_ body: ByteBuffer) {
+        guard let handler else { return }
+        uncreditedBytes += body.readableBytes
+        handler.write(body)
+        if handler.isWritable { creditUpstream() }
+    }
+
+    /// The client took what was written: the provider may send more.
+    func creditUpstream() {
+        // Below a quarter of the bound nobody waits for the credit, so small answers cost no message.
+        guard uncreditedBytes >= worker.bounds.maxUnsentBytes / 4 else { return }
+        worker.send(.credit(id, bytes: uncreditedBytes))
+        uncreditedBytes = 0
+    }
+
+    private func end(_ summary: UpstreamSummary) {
+        switch summary.end {
+        case .complete: release()?.end()
+        case .failed(let failure): tell(failure)
+        case .refused, .cancelled: cutAnswer()  // nearly always answered or gone already
+        }
+        record(summary)
+    }
+
+    private func tell(_ failure: TransferFailure) {
+        worker.logger.warning("upstream failed", metadata: logFields(["reason": "\(failure.reason)"]))
+        let error = UpstreamTrouble.error(for: failure)
+        if clientStatus == 0 {
+            answer(error, origin: .gateway)
+        } else {
+            cutAnswer(error)
+        }
+    }
+
+    /// Ends an answer that has begun and cannot be finished: too late for a status, so an error in the stream's own
+    /// words, then a cut that no client takes for a clean end.
+    private func cutAnswer(_ error: ClientError = .unavailable) {
+        guard let handler = release() else { return }
+        if passesEventStream {
+            let event = error.eventStreamError(endpoint: endpoint, requestID: Array(requestID.utf8))
+            handler.write(ByteBuffer(bytes: event))
+        }
+        handler.abort()
+    }
+
+    // MARK: Answers of our own
+
+    /// A policy's no: recorded with what was compared, told to the client in general words.
+    func refuse(_ refusal: Refusal, by rule: Rule, with error: ClientError) {
+        note(refusal, by: rule, status: error.status)
+        answer(error, origin: .policy)
+    }
+
+    /// Keeps, counts and logs a refusal; the caller answers.
+    func note(_ refusal: Refusal, by rule: Rule, status: Int) {
+        self.refusal = (rule, refusal)
+        clientStatus = status
+        worker.counters.refused(refusal.reason)
+        worker.logger.info(
+            "refused",
+            metadata: logFields([
+                "policy": "\(rule.policyIDText)", "kind": "\(rule.kind)", "reason": "\(refusal.reason)",
+                "limit": "\(refusal.limit)", "got": "\(refusal.got)",
+            ])
+        )
+    }
+
+    /// A rule in shadow mode would have refused.
+    func noteShadow(_ refusal: Refusal, by rule: Rule) {
+        worker.counters.shadowed.add()
+        worker.logger.info(
+            "would refuse",
+            metadata: logFields([
+                "policy": "\(rule.policyIDText)", "kind": "\(rule.kind)", "reason": "\(refusal.reason)",
+                "limit": "\(refusal.limit)", "got": "\(refusal.got)",
+            ])
+        )
+    }
+
+    /// A rule that could not be evaluated, and whose policy says to go on.
+    func noteFailedRule(_ rule: Rule, _ refusal: Refusal) {
+        worker.counters.failedRules.add()
+        worker.logger.error(
+            "rule failed, allowed by its policy",
+            metadata: logFields(["policy": "\(rule.policyIDText)", "kind": "\(rule.kind)"])
+        )
+    }
+
+    func answer(_ error: ClientError, origin: Origin) {
+        guard let handler = release() else { return }
+        clientStatus = error.status
+        handler.answer(error, endpoint.dialect, responseHeaders(origin: origin), requestID: requestID)
+    }
+
+    private func responseHeaders(origin: Origin) -> HTTPHeaders {
+        var headers = RequestHandler.identityHeaders(endpoint.dialect, requestID: requestID, origin: origin)
+        for (name, value) in limitHeaders { headers.add(name: name, value: value) }
+        return headers
+    }
+
+    /// The connection, which from here on has nothing more to expect of this request.
+    private func release() -> RequestHandler? {
+        defer { handler = nil }
+        return handler
+    }
+
+    // MARK: Early endings
+
+    /// The client left: what runs upstream is stopped and settled; the record follows with the summary.
+    func clientDidLeave() {
+        clientLeft = true
+        handler = nil
+        worker.send(.cancel(id))
+    }
+
+    /// The node's drain is over.
+    func cut() {
+        if clientStatus == 0 { answer(.unavailable, origin: .gateway) } else { cutAnswer() }
+        worker.send(.cancel(id))
+    }
+}

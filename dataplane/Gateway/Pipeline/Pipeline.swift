@@ -1,0 +1,50 @@
+// Stages 3 to 6 on the whole request: scan, decide, claim, and on to the Reactor. One file per stage beside this one.
+
+import LLMWire
+import Limits
+import Policy
+import Reactor
+import Snapshot
+import Tokens
+
+/// Runs a whole request through the policies in force for its key.
+enum Pipeline {
+    /// The body has arrived; ends with an answer of ours or with the request on its way.
+    static func run(_ exchange: Exchange, body: [UInt8]) {
+        exchange.bodyIsWhole(body)
+        let parsed: ParsedRequest
+        do throws(ScanError) {
+            parsed = try ParsedRequest.scan(body.span, endpoint: exchange.endpoint)
+        } catch {
+            exchange.worker.counters.unscannable.add()
+            exchange.worker.logger.info(
+                "unreadable body",
+                metadata: exchange.logFields(["reason": "\(error.reason)", "offset": "\(error.offset)"])
+            )
+            exchange.answer(.badRequest(error.reason.clientMessage), origin: .gateway)
+            return
+        }
+        exchange.isStream = parsed.stream
+        let name = parsed.model?.decoded(in: body.span) ?? []
+        guard let model = exchange.active.policies.model(named: name) else {
+            exchange.answer(.modelNotFound, origin: .gateway)
+            return
+        }
+        let request = PolicyRequest(
+            endpoint: exchange.endpoint,
+            model: name,
+            upstreamModels: model.upstreamModels,
+            bodyBytes: body.count,
+            parsed: parsed,
+            body: body,
+            promptTokensUpperBound: TokenEstimate.upperBound(of: parsed),
+            appID: exchange.key.app.idBytes,
+            keyID: exchange.key.idBytes,
+            headers: exchange
+        )
+        exchange.request = request
+        guard Decide.admits(request, exchange) else { return }
+        exchange.claims = Decide.claims(request, exchange)
+        Forward.send(request, to: model, exchange)
+    }
+}
