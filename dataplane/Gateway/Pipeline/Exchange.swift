@@ -10,14 +10,14 @@ import Reactor
 import Snapshot
 
 /// A metered request, from its key being known to its usage record; confined to its worker's loop.
-final class Exchange: RequestHeaders {
+final class Exchange {
     /// Whose answer it is, as `x-weir-origin` tells.
     enum Origin: String { case policy, upstream, gateway }
 
     let id: ExchangeID
     let endpoint: Endpoint
     let requestID: String
-    let head: HTTPRequestHead
+    let fields: RequestFields
     /// "Name: value" lines of the client's that go on to the provider.
     let forwarded: [String]
     let key: EnforcedKey
@@ -44,7 +44,7 @@ final class Exchange: RequestHeaders {
         id: ExchangeID,
         endpoint: Endpoint,
         requestID: String,
-        head: HTTPRequestHead,
+        fields: RequestFields,
         forwarded: [String],
         key: EnforcedKey,
         active: ActiveSnapshot,
@@ -54,20 +54,12 @@ final class Exchange: RequestHeaders {
         self.id = id
         self.endpoint = endpoint
         self.requestID = requestID
-        self.head = head
+        self.fields = fields
         self.forwarded = forwarded
         self.key = key
         self.active = active
         self.handler = handler
         self.worker = worker
-    }
-
-    /// A header's value for rules that read one; the name is in lower case.
-    func value(of name: [UInt8]) -> [UInt8]? {
-        let found = head.headers.first { field, _ in
-            field.utf8.count == name.count && field.lowercased().utf8.elementsEqual(name)
-        }
-        return found.map { Array($0.value.utf8) }
     }
 
     func bodyIsWhole(_ body: [UInt8]) { requestBytes = body.count }

@@ -68,7 +68,7 @@ enum Intake {
             id: worker.makeExchangeID(),
             endpoint: endpoint,
             requestID: requestID,
-            head: head,
+            fields: RequestFields(head.headers),
             forwarded: facts.forwarded,
             key: key,
             active: active,

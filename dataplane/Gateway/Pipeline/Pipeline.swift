@@ -40,7 +40,7 @@ enum Pipeline {
             promptTokensUpperBound: TokenEstimate.upperBound(of: parsed),
             appID: exchange.key.app.idBytes,
             keyID: exchange.key.idBytes,
-            headers: exchange
+            headers: exchange.fields
         )
         exchange.request = request
         guard Decide.admits(request, exchange) else { return }

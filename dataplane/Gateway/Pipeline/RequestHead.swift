@@ -1,6 +1,7 @@
 // What the pipeline needs of a request's header fields, gathered in one pass over them.
 
 import NIOHTTP1
+import Policy
 
 /// The header fields that decide something, read once.
 struct RequestHead {
@@ -94,6 +95,20 @@ struct RequestHead {
                     && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "?") && byte != UInt8(ascii: "#")
                     && byte != UInt8(ascii: ",")
             }
+    }
+}
+
+/// A request's header fields as rules may read them.
+final class RequestFields: RequestHeaders {
+    private let fields: HTTPHeaders
+
+    init(_ fields: HTTPHeaders) { self.fields = fields }
+
+    func value(of name: [UInt8]) -> [UInt8]? {
+        let found = fields.first { field, _ in
+            field.utf8.count == name.count && zip(field.utf8, name).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+        }
+        return found.map { Array($0.value.utf8) }
     }
 }
 
