@@ -34,7 +34,9 @@ struct AnswerReading: Sendable {
         if format == .openAIChat { hasEnded = true }
     }
 
-    /// Reads an event's data. What is no valid JSON counts as an event and says nothing.
+    /// Reads an event's data.
+    ///
+    /// What is no valid JSON counts as an event and says nothing.
     mutating func readEvent(_ data: Span<UInt8>, isTooLong: Bool) {
         events += 1
         guard !isTooLong else { return }

@@ -1,7 +1,9 @@
 // Splits server-sent events into lines and events, for pieces of any size: line ends may be LF, CR or CRLF, a CRLF may
 // be split, a byte order mark may lead. Source: WHATWG HTML, "Parsing an event stream"; WIRE §7.
 
-/// A place in an event stream. Shared by the tap, which wants data, and the stripper, which wants boundaries.
+/// A place in an event stream.
+///
+/// Shared by the tap, which wants data, and the stripper, which wants boundaries.
 struct EventLines {
     /// What the next bytes are.
     enum Piece {
@@ -69,7 +71,9 @@ struct EventLines {
         return isBare ? .bare : .none
     }
 
-    /// Consumes the next piece. `index` must be inside the bytes.
+    /// Consumes the next piece.
+    ///
+    /// `index` must be inside the bytes.
     mutating func next(_ bytes: Span<UInt8>, from index: inout Int) -> Piece {
         let byte = bytes[index]
         if byte == 0x0a, wasCarriageReturn {

@@ -6,7 +6,9 @@ enum JSONBytes {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let highs: UInt64 = 0x8080_8080_8080_8080
 
-    /// Eight bytes, the first in the lowest place. The caller has seen that they exist; a wrong offset traps.
+    /// Eight bytes, the first in the lowest place.
+    ///
+    /// The caller has seen that they exist; a wrong offset traps.
     @inline(__always)
     static func word(_ bytes: Span<UInt8>, at offset: Int) -> UInt64 {
         // Any bit pattern is a UInt64, so the load cannot make an invalid value.

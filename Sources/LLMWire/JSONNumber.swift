@@ -10,7 +10,9 @@ enum JSONCount: Equatable {
     /// The largest count that is believed: more tokens than any request has, and products of two still fit an `Int`.
     static let largest = Int(Int32.max)
 
-    /// Reads a number that the reader has found valid. `1e2` and `100.0` are the count 100.
+    /// Reads a number that the reader has found valid.
+    ///
+    /// `1e2` and `100.0` are the count 100.
     ///
     /// - Parameters:
     ///   - bytes: the JSON text.

@@ -28,19 +28,25 @@ struct NoVisitor: JSONVisitor {
     @inline(__always) mutating func separate() {}
 }
 
-/// A place in JSON text. The text itself is passed to every call, since a span cannot be stored.
+/// A place in JSON text.
+///
+/// The text itself is passed to every call, since a span cannot be stored.
 struct JSONReader {
     /// Open containers at most; the bit stack of `value(_:visiting:)` holds no more.
     static let maxDepth = 64
-    /// A double takes 25 bytes in its longest usual spelling; big integers some hundred. More is an attack.
+    /// A double takes 25 bytes in its longest usual spelling; big integers some hundred.
+    ///
+    /// More is an attack.
     static let maxNumberBytes = 512
 
     private(set) var index = 0
     private(set) var depth = 0
     /// Where the last `,` between members or elements stood, as far as `nextKey` and `nextElement` saw it.
     private(set) var separatorOffset = 0
-    /// Requests are read strictly. Answers are not ours to refuse: a delta may hold half a surrogate pair or half a
-    /// code point, and the usage beside it counts all the same.
+    /// Requests are read strictly.
+    ///
+    /// Answers are not ours to refuse: a delta may hold half a surrogate pair or half a code point, and the usage
+    /// beside it counts all the same.
     let isStrict: Bool
 
     init(isStrict: Bool, at index: Int = 0) {

@@ -21,7 +21,9 @@ public struct JSONSlice: Sendable, Equatable {
         self.hasEscapes = hasEscapes
     }
 
-    /// The text that the string means, as UTF-8. One allocation.
+    /// The text that the string means, as UTF-8.
+    ///
+    /// One allocation.
     ///
     /// - Parameter body: the body that was scanned.
     /// - Returns: the decoded bytes.
@@ -29,7 +31,9 @@ public struct JSONSlice: Sendable, Equatable {
         JSONString(start: Int(start), count: Int(count), decodedCount: hasEscapes ? 0 : Int(count)).decoded(in: body)
     }
 
-    /// The bytes as written. One allocation.
+    /// The bytes as written.
+    ///
+    /// One allocation.
     ///
     /// - Parameter body: the body that was scanned.
     /// - Returns: the bytes of the slice.
@@ -47,7 +51,9 @@ struct JSONString {
     let start: Int
     /// Bytes as written, without the quotes.
     let count: Int
-    /// Bytes of UTF-8 that it means. Every escape is longer than what it means, so this tells escapes too.
+    /// Bytes of UTF-8 that it means.
+    ///
+    /// Every escape is longer than what it means, so this tells escapes too.
     let decodedCount: Int
 
     var end: Int { start + count }
@@ -63,7 +69,9 @@ struct JSONString {
         return JSONBytes.areEqual(text.span, from: 0, count: text.count, to: literal)
     }
 
-    /// The text it means. A lone surrogate, which only a lenient reader lets through, becomes U+FFFD.
+    /// The text it means.
+    ///
+    /// A lone surrogate, which only a lenient reader lets through, becomes U+FFFD.
     func decoded(in bytes: Span<UInt8>) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(count)

@@ -59,7 +59,9 @@ struct KeyTable {
         return UInt32(truncatingIfNeeded: hash >> 32)
     }
 
-    /// Compares with the name that begins at an offset, which is read again. Rare: it takes two equal hashes.
+    /// Compares with the name that begins at an offset, which is read again.
+    ///
+    /// Rare: it takes two equal hashes.
     private static func areEqual(_ key: JSONString, at other: Int, in bytes: Span<UInt8>) throws(ScanError) -> Bool {
         var reader = JSONReader(isStrict: true, at: other - 1)
         let found = try reader.string(bytes)

@@ -2,7 +2,9 @@
 // member order and unknown members must reach the provider as the client wrote them.
 
 extension ParsedRequest {
-    /// The body to send, when it differs from the one received. One allocation.
+    /// The body to send, when it differs from the one received.
+    ///
+    /// One allocation.
     ///
     /// - Parameters:
     ///   - body: the body that was scanned.

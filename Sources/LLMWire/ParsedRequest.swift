@@ -1,18 +1,24 @@
 // What policy knows of a request: a few numbers and offsets, taken from the body in one pass and kept with the request
 // until it is recorded. The body stays as it came.
 
-/// A request body, understood. At most 1 KiB; the texts stay in the body and are named by their offsets.
+/// A request body, understood.
+///
+/// At most 1 KiB; the texts stay in the body and are named by their offsets.
 public struct ParsedRequest: Sendable {
     /// Model names are short everywhere; a longer one is an attack on whatever compares or logs it.
     public static let maxModelBytes = 256
-    /// Choices of one request at most. OpenAI's own bound for `n` is 128.
+    /// Choices of one request at most.
+    ///
+    /// OpenAI's own bound for `n` is 128.
     public static let maxChoices = 65_536
 
     /// The call that was scanned for.
     public let endpoint: Endpoint
     /// Bytes of the body.
     public let byteCount: Int
-    /// The model asked for. Never nil: a body without one is refused with `.missingModel`.
+    /// The model asked for.
+    ///
+    /// Never nil: a body without one is refused with `.missingModel`.
     public internal(set) var model: JSONSlice?
     /// Whether the client wants a stream.
     public internal(set) var stream = false

@@ -51,7 +51,9 @@ public struct ProviderError: Sendable, Equatable {
     /// Milliseconds to wait, when the provider says so; rounded up, at most a day.
     public var retryAfterMilliseconds: Int?
 
-    /// Judges an answer. Not for the hot path: it allocates.
+    /// Judges an answer.
+    ///
+    /// Not for the hot path: it allocates.
     ///
     /// - Parameters:
     ///   - status: the HTTP status, 400 or more.

@@ -244,7 +244,9 @@ struct RequestScanner {
 
     // MARK: Prompt text
 
-    /// Text in a shape that needs no reading. Numbers and literals outside containers are settings, not text.
+    /// Text in a shape that needs no reading.
+    ///
+    /// Numbers and literals outside containers are settings, not text.
     private mutating func text(_ body: Span<UInt8>) throws(ScanError) {
         switch reader.peek(body) {
         case UInt8(ascii: "\""): measure.add(try reader.string(body).decodedCount)

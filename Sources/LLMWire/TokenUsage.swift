@@ -1,7 +1,9 @@
 // Token counts in one meaning for every provider, so that nobody downstream adds OpenAI's cached tokens twice or leaves
 // Anthropic's out.
 
-/// What a call cost in tokens, as the provider told it. A count that is not known is nil, and has to be estimated.
+/// What a call cost in tokens, as the provider told it.
+///
+/// A count that is not known is nil, and has to be estimated.
 public struct TokenUsage: Sendable, Equatable {
     /// All input, cached and written tokens included.
     public var prompt: Int?

@@ -3,7 +3,9 @@
 
 /// Filters one chat or completions stream whose client did not ask for usage.
 public struct UsageStripper: Sendable {
-    /// Bytes of one event that are held back to judge it. A longer event passes as it is.
+    /// Bytes of one event that are held back to judge it.
+    ///
+    /// A longer event passes as it is.
     public static let maxHeldBytes = 1 << 20
 
     private var lines = EventLines()
@@ -18,7 +20,9 @@ public struct UsageStripper: Sendable {
     private var mayOweLineFeed = false
     private var hasDroppedLast = false
 
-    /// Makes a stripper for one stream. Allocates nothing yet.
+    /// Makes a stripper for one stream.
+    ///
+    /// Allocates nothing yet.
     public init() {}
 
     /// Bytes that are held back now.
@@ -171,7 +175,9 @@ enum UsageCuts {
         case cut([4 of Range<Int>], count: Int)
     }
 
-    /// Judges an event's data. What is no JSON object is kept.
+    /// Judges an event's data.
+    ///
+    /// What is no JSON object is kept.
     static func judge(_ data: Span<UInt8>) -> Verdict {
         do throws(ScanError) {
             return try find(data)

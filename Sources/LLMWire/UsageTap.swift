@@ -22,8 +22,9 @@ public struct TapResult: Sendable, Equatable {
     public var ended: StreamEnd
     /// The model that answered, as the provider spells it.
     public var model: [UInt8]?
-    /// Why each choice ended, as the provider spells it; nil for a choice that did not. Responses: the status, or why it
-    /// is incomplete.
+    /// Why each choice ended, as the provider spells it; nil for a choice that did not.
+    ///
+    /// Responses: the status, or why it is incomplete.
     public var finishReasons: [[UInt8]?]
     /// Events with data, `[DONE]` among them; elements of Gemini's array.
     public var events: Int
@@ -49,7 +50,9 @@ public struct UsageTap: Sendable {
     /// The data of the current event, or the body.
     private var data: [UInt8] = []
 
-    /// Makes a tap for one answer. Allocates nothing yet.
+    /// Makes a tap for one answer.
+    ///
+    /// Allocates nothing yet.
     ///
     /// - Parameters:
     ///   - format: the shape of the answer.
@@ -65,7 +68,9 @@ public struct UsageTap: Sendable {
     /// The last `sequence_number` of a Responses stream, for an event of our own; -1 when there was none.
     public var lastSequenceNumber: Int { reading.sequenceNumber }
 
-    /// Looks at bytes on their way. Costs a copy of the data and one pass over each event.
+    /// Looks at bytes on their way.
+    ///
+    /// Costs a copy of the data and one pass over each event.
     ///
     /// - Parameter bytes: the next bytes of the body, identity-coded; borrowed for the call.
     public mutating func observe(_ bytes: Span<UInt8>) {
