@@ -114,6 +114,7 @@ let package = Package(
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
 
+        tests("TelemetryTests", ["Telemetry", logging]),
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
