@@ -83,7 +83,7 @@ let package = Package(
         library("Snapshot", ["Codec", "Policy", "Secrets"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
-        library("Stack", ["Secrets"]),
+        library("Stack", ["CLinux", "Secrets"]),
 
         // The two programs and the command line.
         library(
@@ -119,6 +119,7 @@ let package = Package(
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
         tests("SecretsTests", ["Secrets"]),
+        tests("StackTests", ["Stack"]),
     ],
     swiftLanguageModes: [.v6]
 )
