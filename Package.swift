@@ -115,6 +115,10 @@ let package = Package(
         ),
 
         tests("TelemetryTests", ["Telemetry", logging]),
+        tests("CodecTests", ["Codec"]),
+        tests("LedgerTests", ["Codec", "Ledger"]),
+        tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("SecretsTests", ["Secrets"]),
     ],
     swiftLanguageModes: [.v6]
 )
