@@ -92,7 +92,7 @@ let package = Package(
         library("Snapshot", ["Codec", "Policy", "Secrets"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
-        library("Stack", ["Secrets"]),
+        library("Stack", ["CLinux", "Secrets"]),
 
         // The two programs and the command line.
         library(
@@ -131,6 +131,7 @@ let package = Package(
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
         tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
+        tests("StackTests", ["Stack"]),
     ],
     swiftLanguageModes: [.v6]
 )
