@@ -153,6 +153,9 @@ public struct ClientError: Sendable, Equatable {
         error.reason == .tooLarge ? tooLarge : badRequest(error.clientMessage)
     }
 
+    /// HTTP that cannot be read, or can be read in two ways; the connection closes.
+    public static let malformed = badRequest("The request is not valid HTTP.")
+
     /// No such path.
     public static let notFound = ClientError(
         status: 404,

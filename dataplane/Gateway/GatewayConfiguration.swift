@@ -92,4 +92,18 @@ public struct GatewayConfiguration: Sendable {
         self.fleetKey = fleetKey
         self.fleetToken = fleetToken
     }
+
+    /// What the node's agent is told.
+    var node: NodeConfiguration {
+        NodeConfiguration(
+            nodeID: nodeID,
+            url: "\(tlsFiles == nil ? "http" : "https")://\(host):\(port)",
+            redisHost: redisHost,
+            redisPort: redisPort,
+            controlURL: controlURL,
+            dataDirectory: dataDirectory,
+            verifyingKey: verifyingKey,
+            fleetToken: fleetToken
+        )
+    }
 }

@@ -13,7 +13,7 @@ import Telemetry
 /// One node of the data plane.
 public final class GatewayServer: Sendable {
     /// Connections that the kernel may hold for us before they are accepted.
-    private static let listenBacklog: ChannelOptions.Types.SocketOption.Value = 4_096
+    private static let listenBacklog: Int32 = 4_096
 
     private let configuration: GatewayConfiguration
     private let logger: Logger
@@ -65,6 +65,7 @@ public final class GatewayServer: Sendable {
                 for pair in pairs { pair.replace(active) }
             }
         )
+        liveNodes.follow(agent)
         for pair in pairs { try pair.start(agent, metrics: counters) }
         let workers = Dictionary(uniqueKeysWithValues: pairs.map { (ObjectIdentifier($0.loop), $0) })
         listener = try ServerBootstrap(group: group)

@@ -1,5 +1,6 @@
 // One worker: an event loop for clients paired with a Reactor for Redis and providers.
 
+import LLMWire
 import Limits
 import Logging
 import NIOCore

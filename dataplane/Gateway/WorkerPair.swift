@@ -99,11 +99,11 @@ final class WorkerPair: Sendable {
     func stop() { reactor.stop() }
 }
 
-/// How many nodes share the limits, as the control plane last said; 1 until it did.
+/// How many nodes share the limits, as the control plane last said; read only while Redis is out.
 final class LiveNodes: Sendable {
-    private let count = Atomic<Int>(1)
+    private let agent = Mutex<NodeAgent?>(nil)
 
-    var value: Int { count.load(ordering: .relaxed) }
+    var value: Int { agent.withLock { $0?.liveNodes } ?? 1 }
 
-    func set(_ nodes: Int) { count.store(max(nodes, 1), ordering: .relaxed) }
+    func follow(_ agent: NodeAgent?) { self.agent.withLock { $0 = agent } }
 }

@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 import Reactor
 import Snapshot
+import Telemetry
 
 /// The last handler of a client's channel; confined to its worker's loop.
 final class RequestHandler: ChannelInboundHandler {
@@ -114,7 +115,7 @@ final class RequestHandler: ChannelInboundHandler {
         case .waiting, .reading, .discarding:
             keepsAlive = false
             let headers = Self.identityHeaders(.openAI, requestID: worker.makeRequestID(), origin: .gateway)
-            answer(.malformedRequest, .openAI, headers, requestID: headers.first(name: "x-request-id") ?? "")
+            answer(.malformed, .openAI, headers, requestID: headers.first(name: "x-request-id") ?? "")
         case .answering, .closing:
             // Garbage behind a request whose answer is on its way: the answer is finished, then the connection ends.
             keepsAlive = false
@@ -136,16 +137,16 @@ final class RequestHandler: ChannelInboundHandler {
         keepsAlive = head.isKeepAlive && !worker.isDraining
         deadline = .now + worker.bounds.bodyTimeout
         switch Intake.receive(head, handler: self, worker: worker) {
-        case .read(let exchange, let limit, let expectsContinue):
+        case .read(let exchange, let limit, let announced, let expectsContinue):
             meter.allow(body: limit)
             var body: [UInt8] = []
-            body.reserveCapacity(min(head.contentLength ?? 0, limit))
+            body.reserveCapacity(min(announced, limit))
             state = .reading(exchange, body: body, limit: limit)
             if expectsContinue { writeContinue() }
         case .answer(let answer):
             meter.allow(body: Self.maxDiscardedBytes + Self.maxLingeringBytes)
             state = .discarding(answer, bytes: 0)
-            if (head.contentLength ?? 0) > Self.maxDiscardedBytes || answer.mustClose { answerEarly(answer) }
+            if answer.announcedBytes > Self.maxDiscardedBytes || answer.mustClose { answerEarly(answer) }
         }
     }
 

@@ -11,12 +11,8 @@ enum Decide {
     static func admits(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> Bool {
         for rule in exchange.key.rules {
             guard case .refuse(let refusal) = rule.program.decide(request) else { continue }
-            if refusal.reason == .evaluationFailed, rule.onError == .allow {
-                exchange.noteFailedRule(rule, refusal)
-                continue
-            }
-            guard rule.mode == .enforce else {
-                exchange.noteShadow(refusal, by: rule)
+            guard rule.refuses(refusal) else {
+                exchange.noteNotRefused(refusal, by: rule)
                 continue
             }
             exchange.refuse(refusal, by: rule, with: error(for: refusal.reason))
@@ -30,13 +26,7 @@ enum Decide {
     static func claims(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> [LimitClaim] {
         var claims: [LimitClaim] = []
         for (index, rule) in exchange.key.rules.enumerated() {
-            rule.program.claims(
-                request,
-                rule: index,
-                policyID: rule.policyID,
-                isShadow: rule.mode == .shadow,
-                into: &claims
-            )
+            rule.claims(request, rule: index, into: &claims)
         }
         return claims
     }
@@ -48,7 +38,7 @@ enum Decide {
         case .requestTooLarge: .tooLarge
         case .promptTooLong: .promptTooLong
         case .outputCapTooHigh: .outputCapTooHigh
-        case .denied, .evaluationFailed: .denied
+        case .denied, .evaluationFailed: .permission
         case .rateLimited: .rateLimited
         case .tokensLimited: .tokensLimited
         }

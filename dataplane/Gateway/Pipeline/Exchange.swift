@@ -3,11 +3,13 @@
 import LLMWire
 import Ledger
 import Limits
+import Logging
 import NIOCore
 import NIOHTTP1
 import Policy
 import Reactor
 import Snapshot
+import Telemetry
 
 /// A metered request, from its key being known to its usage record; confined to its worker's loop.
 final class Exchange {
@@ -24,7 +26,7 @@ final class Exchange {
     let active: ActiveSnapshot
     let worker: Worker
     let started: MonotonicTime = .now
-    let startedMilliseconds = WallClock.nowMilliseconds
+    let startedMilliseconds = WallClock.milliseconds
 
     /// The connection that waits for the answer; nil when it has one, or is gone.
     private(set) var handler: RequestHandler?
@@ -82,11 +84,7 @@ final class Exchange {
             let state = states[index]
             limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
             limitHeaders += LimitRefusal.retryHeaders(state)
-            refuse(
-                LimitRefusal.refusal(claim, state),
-                by: key.rules[claim.rule],
-                with: LimitRefusal.error(claim, state)
-            )
+            refuse(Refusal(claim, at: state), by: key.rules[claim.rule], with: LimitRefusal.error(claim, state))
         }
     }
 
@@ -103,10 +101,8 @@ final class Exchange {
             return
         }
         var headers = responseHeaders(origin: .upstream)
-        for (name, value) in head.headers {
-            if name.isField("content-type") { passesEventStream = value.hasFieldPrefix("text/event-stream") }
-            headers.add(name: name, value: value)
-        }
+        for (name, value) in head.headers { headers.add(name: name, value: value) }
+        passesEventStream = head.isEventStream
         clientStatus = head.status
         handler.begin(status: head.status, headers)
     }
@@ -129,29 +125,36 @@ final class Exchange {
     private func end(_ summary: UpstreamSummary) {
         switch summary.end {
         case .complete: release()?.end()
-        case .failed(let failure): tell(failure)
-        case .refused, .cancelled: cutAnswer()  // nearly always answered or gone already
+        case .failed(let failure): tell(failure, summary)
+        case .refused, .cancelled: break  // whoever refused or cancelled has answered
         }
         record(summary)
     }
 
-    private func tell(_ failure: TransferFailure) {
-        worker.logger.warning("upstream failed", metadata: logFields(["reason": "\(failure.reason)"]))
-        let error = UpstreamTrouble.error(for: failure)
-        if clientStatus == 0 {
-            answer(error, origin: .gateway)
-        } else {
-            cutAnswer(error)
+    private func tell(_ failure: TransferFailure, _ summary: UpstreamSummary) {
+        worker.logger.warning(
+            "upstream failed",
+            metadata: logFields(["reason": "\(failure.reason)", "detail": "\(failure.detail)"])
+        )
+        guard clientStatus != 0 else {
+            answer(UpstreamTrouble.error(for: failure), origin: .gateway)
+            return
         }
+        cutAnswer(.interrupted, isAtEventBoundary: summary.isAtEventBoundary, sequence: summary.nextSequenceNumber)
     }
 
     /// Ends an answer that has begun and cannot be finished: too late for a status, so an error in the stream's own
     /// words, then a cut that no client takes for a clean end.
-    private func cutAnswer(_ error: ClientError = .unavailable) {
+    private func cutAnswer(_ error: ClientError, isAtEventBoundary: Bool, sequence: Int) {
         guard let handler = release() else { return }
         if passesEventStream {
-            let event = error.eventStreamError(endpoint: endpoint, requestID: Array(requestID.utf8))
-            handler.write(ByteBuffer(bytes: event))
+            let blank: [UInt8] = isAtEventBoundary ? [] : Array("\n\n".utf8)
+            let event = error.eventStreamError(
+                endpoint: endpoint,
+                requestID: Array(requestID.utf8),
+                sequenceNumber: sequence
+            )
+            handler.write(ByteBuffer(bytes: blank + event))
         }
         handler.abort()
     }
@@ -169,34 +172,27 @@ final class Exchange {
         self.refusal = (rule, refusal)
         clientStatus = status
         worker.counters.refused(refusal.reason)
+        worker.logger.info("refused", metadata: refusalFields(refusal, rule))
+    }
+
+    /// A rule's no that does not count: it is in shadow mode, or could not be evaluated and fails open.
+    func noteNotRefused(_ refusal: Refusal, by rule: Rule) {
+        let isShadow = rule.mode == .shadow
+        (isShadow ? worker.counters.shadowed : worker.counters.failedRules).add()
         worker.logger.info(
-            "refused",
-            metadata: logFields([
-                "policy": "\(rule.policyIDText)", "kind": "\(rule.kind)", "reason": "\(refusal.reason)",
-                "limit": "\(refusal.limit)", "got": "\(refusal.got)",
-            ])
+            isShadow ? "would refuse" : "rule failed, allowed by its policy",
+            metadata: refusalFields(refusal, rule)
         )
     }
 
-    /// A rule in shadow mode would have refused.
-    func noteShadow(_ refusal: Refusal, by rule: Rule) {
-        worker.counters.shadowed.add()
-        worker.logger.info(
-            "would refuse",
-            metadata: logFields([
-                "policy": "\(rule.policyIDText)", "kind": "\(rule.kind)", "reason": "\(refusal.reason)",
-                "limit": "\(refusal.limit)", "got": "\(refusal.got)",
-            ])
-        )
-    }
-
-    /// A rule that could not be evaluated, and whose policy says to go on.
-    func noteFailedRule(_ rule: Rule, _ refusal: Refusal) {
-        worker.counters.failedRules.add()
-        worker.logger.error(
-            "rule failed, allowed by its policy",
-            metadata: logFields(["policy": "\(rule.policyIDText)", "kind": "\(rule.kind)"])
-        )
+    private func refusalFields(_ refusal: Refusal, _ rule: Rule) -> Logger.Metadata {
+        var fields: Logger.Metadata = [
+            "policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)",
+            "reason": "\(refusal.reason.name)",
+        ]
+        if let limit = refusal.limit { fields["limit"] = "\(limit)" }
+        if let got = refusal.got { fields["got"] = "\(got)" }
+        return logFields(fields)
     }
 
     func answer(_ error: ClientError, origin: Origin) {
@@ -228,7 +224,11 @@ final class Exchange {
 
     /// The node's drain is over.
     func cut() {
-        if clientStatus == 0 { answer(.unavailable, origin: .gateway) } else { cutAnswer() }
+        if clientStatus == 0 {
+            answer(.unavailable, origin: .gateway)
+        } else {
+            cutAnswer(.interrupted, isAtEventBoundary: false, sequence: 0)
+        }
         worker.send(.cancel(id))
     }
 }

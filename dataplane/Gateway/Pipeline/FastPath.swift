@@ -1,6 +1,7 @@
 // Stage 0: probes and metrics, answered before anything is looked up for policy.
 
 import NIOHTTP1
+import Telemetry
 
 /// Answers what needs no key.
 enum FastPath {

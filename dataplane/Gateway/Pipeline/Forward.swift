@@ -3,7 +3,9 @@
 import LLMWire
 import Policy
 import Reactor
+import Secrets
 import Snapshot
+import Tokens
 
 /// Turns an admitted request into the provider's.
 enum Forward {
@@ -22,8 +24,8 @@ enum Forward {
             exchange.answer(.modelNotFound, origin: .gateway)
             return
         }
-        let meters = exchange.endpoint == .chatCompletions || exchange.endpoint == .completions
-        let injects = meters && request.parsed.stream && !request.parsed.includesUsage && target.injectsStreamUsage
+        let injects =
+            request.parsed.canInjectUsage && !request.parsed.includesUsage && target.injectsStreamUsage
         let isRenamed = !route.upstreamModel.elementsEqual(request.model)
         let body = request.parsed.forwardedBody(
             request.body,
@@ -46,7 +48,7 @@ enum Forward {
             ),
             endpoint: exchange.endpoint,
             stripsUsage: injects,
-            promptEstimate: (request.parsed.promptBytes + 3) / 4
+            promptEstimate: TokenEstimate.likely(textBytes: request.parsed.promptBytes)
         )
         worker.forward(job, for: exchange)
     }

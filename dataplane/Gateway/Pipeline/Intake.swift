@@ -4,6 +4,7 @@ import LLMWire
 import NIOHTTP1
 import Policy
 import Snapshot
+import Telemetry
 
 /// An answer that is known before the request's body.
 struct EarlyAnswer {
@@ -14,6 +15,8 @@ struct EarlyAnswer {
     var isHead = false
     /// The connection cannot be kept: the request's framing is not to be trusted.
     var mustClose = false
+    /// The length that the request declared for its body; 0 when it declared none.
+    var announcedBytes = 0
     /// Runs when the answer goes out; writes the record of a refusal.
     var exchangeDidAnswer: (() -> Void)?
 }
@@ -21,7 +24,7 @@ struct EarlyAnswer {
 /// What a head leads to.
 enum IntakeOutcome {
     /// Read a body of at most `limit` bytes.
-    case read(Exchange, limit: Int, expectsContinue: Bool)
+    case read(Exchange, limit: Int, announced: Int, expectsContinue: Bool)
     case answer(EarlyAnswer)
 }
 
@@ -40,12 +43,16 @@ enum Intake {
         let isModels = path.utf8.elementsEqual("/v1/models".utf8) || path.utf8.starts(with: "/v1/models/".utf8)
         let dialect: Dialect = endpoint?.dialect ?? (facts.hasAnthropicVersion ? .anthropic : .openAI)
         func refuse(_ error: ClientError, mustClose: Bool = false) -> IntakeOutcome {
-            .answer(Self.answer(error, dialect, requestID: requestID, isHead: head.method == .HEAD, mustClose: mustClose))
+            var answer = Self.answer(error, dialect, requestID: requestID)
+            answer.isHead = head.method == .HEAD
+            answer.mustClose = mustClose
+            answer.announcedBytes = facts.contentLength ?? 0
+            return .answer(answer)
         }
 
         guard head.version.major == 1, facts.isHostWellFormed, facts.hostCount == 1 || head.version.minor == 0,
             facts.hostCount <= 1
-        else { return refuse(.malformedRequest, mustClose: true) }
+        else { return refuse(.malformed, mustClose: true) }
         guard endpoint != nil || isModels else { return refuse(.notFound) }
         guard isModels ? isGet : head.method == .POST else {
             return refuse(.methodNotAllowed, mustClose: head.method == .CONNECT)
@@ -54,16 +61,17 @@ enum Intake {
 
         let key: EnforcedKey
         do throws(AuthenticationFailure) {
-            key = try Authenticate.key(of: facts, in: active.policies, nowMilliseconds: WallClock.nowMilliseconds)
+            key = try Authenticate.key(of: facts, in: active.policies, nowMilliseconds: WallClock.milliseconds)
         } catch {
             worker.counters.unauthorized.add()
             return refuse(.unauthorized)
         }
         guard let endpoint else {
-            let answer = ModelList.answer(path, key: key, active: active, dialect: dialect, requestID: requestID)
-            return .answer(answer.asHead(head.method == .HEAD))
+            var answer = ModelList.answer(path, key: key, active: active, dialect: dialect, requestID: requestID)
+            answer.isHead = head.method == .HEAD
+            return .answer(answer)
         }
-        guard !facts.isEncoded else { return refuse(.encodingUnsupported) }
+        guard !facts.isEncoded else { return refuse(.unsupportedMedia) }
         let exchange = Exchange(
             id: worker.makeExchangeID(),
             endpoint: endpoint,
@@ -77,9 +85,11 @@ enum Intake {
         )
         let limit = min(worker.bounds.maxBodyBytes, key.maxBodyBytes ?? .max)
         guard (facts.contentLength ?? 0) <= limit else {
-            return .answer(tooLarge(exchange, got: facts.contentLength ?? 0))
+            var answer = tooLarge(exchange, got: facts.contentLength ?? 0)
+            answer.announcedBytes = facts.contentLength ?? 0
+            return .answer(answer)
         }
-        return .read(exchange, limit: limit, expectsContinue: facts.expectsContinue)
+        return .read(exchange, limit: limit, announced: facts.contentLength ?? 0, expectsContinue: facts.expectsContinue)
     }
 
     /// Stage 2's refusal; `got` is the declared length, or what had arrived when the bound was passed.
@@ -92,7 +102,7 @@ enum Intake {
         answer.exchangeDidAnswer = {
             guard let rule, let limit = rule.program.maxBodyBytes else { return }
             exchange.noteEarlyRefusal(
-                Refusal(reason: .requestTooLarge, limit: Int64(limit), got: Int64(got)),
+                Refusal(.requestTooLarge, limit: Int64(limit), got: Int64(got)),
                 by: rule,
                 status: error.status
             )
@@ -104,25 +114,13 @@ enum Intake {
         _ error: ClientError,
         _ dialect: Dialect,
         requestID: String,
-        origin: Exchange.Origin = .gateway,
-        isHead: Bool = false,
-        mustClose: Bool = false
+        origin: Exchange.Origin = .gateway
     ) -> EarlyAnswer {
         EarlyAnswer(
             status: error.status,
             body: error.body(dialect, requestID: Array(requestID.utf8)),
             contentType: "application/json",
-            headers: RequestHandler.identityHeaders(dialect, requestID: requestID, origin: origin),
-            isHead: isHead,
-            mustClose: mustClose
+            headers: RequestHandler.identityHeaders(dialect, requestID: requestID, origin: origin)
         )
-    }
-}
-
-extension EarlyAnswer {
-    func asHead(_ isHead: Bool) -> EarlyAnswer {
-        var answer = self
-        answer.isHead = isHead
-        return answer
     }
 }

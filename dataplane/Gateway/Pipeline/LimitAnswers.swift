@@ -28,7 +28,7 @@ enum RateLimitHeaders {
                 headers.append(("x-ratelimit-remaining-\(name)", String(state.remaining)))
                 headers.append(("x-ratelimit-reset-\(name)", goDuration(state.resetMilliseconds)))
             case .anthropic:
-                let reset = WallClock.rfc3339((WallClock.nowMilliseconds + state.resetMilliseconds + 999) / 1_000 * 1_000)
+                let reset = WallClock.rfc3339((WallClock.milliseconds + state.resetMilliseconds + 999) / 1_000 * 1_000)
                 headers.append(("anthropic-ratelimit-\(name)-limit", String(claim.limit)))
                 headers.append(("anthropic-ratelimit-\(name)-remaining", String(state.remaining)))
                 headers.append(("anthropic-ratelimit-\(name)-reset", reset))
@@ -59,18 +59,10 @@ enum LimitRefusal {
     /// SDKs ignore or mistreat longer waits (WIRE.md, section 6): beyond it they are told not to retry.
     private static let maxRetryMilliseconds: Int64 = 60_000
 
-    static func refusal(_ claim: LimitClaim, _ state: LimitState) -> Refusal {
-        Refusal(
-            reason: claim.unit == .requests ? .rateLimited : .tokensLimited,
-            limit: claim.limit,
-            got: claim.limit - state.remaining + claim.cost
-        )
-    }
-
     static func error(_ claim: LimitClaim, _ state: LimitState) -> ClientError {
         switch claim.unit {
         case .requests: .rateLimited
-        case .tokens: state.resetMilliseconds > maxRetryMilliseconds ? .quotaExhausted : .tokensLimited
+        case .tokens: state.resetMilliseconds > maxRetryMilliseconds ? .quota : .tokensLimited
         }
     }
 
@@ -85,9 +77,16 @@ enum LimitRefusal {
 enum UpstreamTrouble {
     static func error(for failure: TransferFailure) -> ClientError {
         switch failure.reason {
-        case .connect, .dns: .unavailable
-        case .firstByteTimeout, .idleTimeout, .totalTimeout: .upstreamTimeout
+        case .connect, .connectTimeout, .dns, .tooManyTransfers, .shutDown: .unavailable
+        case .firstByteTimeout, .idleTimeout, .totalTimeout: .timeout
         default: .badGateway
+        }
+    }
+
+    static func isTimeout(_ failure: TransferFailure) -> Bool {
+        switch failure.reason {
+        case .firstByteTimeout, .idleTimeout, .totalTimeout, .connectTimeout: true
+        default: false
         }
     }
 }

@@ -4,6 +4,7 @@ import LLMWire
 import NIOHTTP1
 import Policy
 import Snapshot
+import Telemetry
 
 /// Answers model lists from the snapshot.
 enum ModelList {
@@ -45,13 +46,13 @@ enum ModelList {
     private static func list(_ models: [EnforcedModel], _ active: ActiveSnapshot, _ dialect: Dialect) -> String {
         let entries = models.map { entry($0, active, dialect) }.joined(separator: ",")
         guard dialect == .anthropic else { return "{\"object\":\"list\",\"data\":[\(entries)]}" }
-        let first = models.first.map { JSONText.quoted($0.name) } ?? "null"
-        let last = models.last.map { JSONText.quoted($0.name) } ?? "null"
+        let first = models.first.map { quoted($0.name) } ?? "null"
+        let last = models.last.map { quoted($0.name) } ?? "null"
         return "{\"data\":[\(entries)],\"has_more\":false,\"first_id\":\(first),\"last_id\":\(last)}"
     }
 
     private static func entry(_ model: EnforcedModel, _ active: ActiveSnapshot, _ dialect: Dialect) -> String {
-        let name = JSONText.quoted(model.name)
+        let name = quoted(model.name)
         let created = active.policies.createdAt
         return switch dialect {
         case .openAI:
@@ -60,23 +61,10 @@ enum ModelList {
             "{\"type\":\"model\",\"id\":\(name),\"display_name\":\(name),\"created_at\":\"\(WallClock.rfc3339(created))\"}"
         }
     }
-}
 
-/// JSON text for the few documents that the node writes itself.
-enum JSONText {
-    /// The text as a JSON string, quotes included.
-    static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\u{0}"..."\u{1F}":
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
+    private static func quoted(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        JSONText.append(text, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -2,9 +2,11 @@
 
 import LLMWire
 import Limits
+import Logging
 import Policy
 import Reactor
 import Snapshot
+import Telemetry
 import Tokens
 
 /// Runs a whole request through the policies in force for its key.
@@ -21,7 +23,7 @@ enum Pipeline {
                 "unreadable body",
                 metadata: exchange.logFields(["reason": "\(error.reason)", "offset": "\(error.offset)"])
             )
-            exchange.answer(.badRequest(error.reason.clientMessage), origin: .gateway)
+            exchange.answer(.badRequest(error), origin: .gateway)
             return
         }
         exchange.isStream = parsed.stream
@@ -37,7 +39,12 @@ enum Pipeline {
             bodyBytes: body.count,
             parsed: parsed,
             body: body,
-            promptTokensUpperBound: TokenEstimate.upperBound(of: parsed),
+            promptTokensUpperBound: TokenEstimate.upperBound(
+                promptBytes: parsed.promptBytes,
+                messageCount: parsed.messageCount,
+                hasTools: parsed.hasTools,
+                imageCount: parsed.imageCount
+            ),
             appID: exchange.key.app.idBytes,
             keyID: exchange.key.idBytes,
             headers: exchange.fields

@@ -6,6 +6,7 @@ import Logging
 import Policy
 import Reactor
 import Snapshot
+import Telemetry
 
 extension Exchange {
     /// Writes the record of a request that was forwarded, or stopped by a shared limit.
@@ -16,7 +17,7 @@ extension Exchange {
             case .refused: .refused
             case .complete: clientLeft ? .clientGone : .completed
             case .cancelled: clientLeft ? .clientGone : .interrupted
-            case .failed(let failure): failure.isTimeout ? .timedOut : .upstreamFailed
+            case .failed(let failure): UpstreamTrouble.isTimeout(failure) ? .timedOut : .upstreamFailed
             }
         write(outcome, usage: summary.usage, summary: summary)
     }
@@ -47,7 +48,8 @@ extension Exchange {
             worker.logger.warning(
                 "limit passed by the answer",
                 metadata: logFields([
-                    "policy": "\(rule.policyIDText)", "kind": "\(rule.kind)", "reason": "\(violation.reason)",
+                    "policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)",
+                    "measure": "\(violation.measure.name)",
                     "limit": "\(violation.limit)", "got": "\(violation.got)",
                 ])
             )
@@ -60,10 +62,9 @@ extension Exchange {
         let completion = Int64(usage.completion ?? 0)
         worker.agent.record(
             UsageRecord(
-                sequence: 0,  // numbered by the node's queue
                 requestID: requestID,
                 startedAt: startedMilliseconds,
-                finishedAt: WallClock.nowMilliseconds,
+                finishedAt: WallClock.milliseconds,
                 organisation: key.app.organisation,
                 appID: key.app.id,
                 keyID: key.id,
@@ -85,11 +86,18 @@ extension Exchange {
                 responseBytes: Int64(summary?.bodyBytes ?? 0),
                 latencyMicroseconds: elapsedMicroseconds(),
                 firstByteMicroseconds: summary?.firstByteMicroseconds ?? 0,
-                refusedBy: refusal.map { $0.rule.policyIDText },
-                reason: refusal.map { "\($0.refusal.reason) limit=\($0.refusal.limit) got=\($0.refusal.got)" } ?? "",
+                refusedBy: refusal.map { String(decoding: $0.rule.policyID, as: UTF8.self) },
+                reason: refusal.map { Self.reason($0.refusal) },
                 snapshotVersion: active.policies.version
             )
         )
+    }
+
+    /// The refusal in words of ours and figures: what an admin finds by the request id.
+    private static func reason(_ refusal: Refusal) -> String {
+        "\(refusal.reason.name)"
+            + (refusal.limit.map { " limit=\($0)" } ?? "")
+            + (refusal.got.map { " got=\($0)" } ?? "")
     }
 
     private func elapsedMicroseconds() -> Int64 {

@@ -68,8 +68,7 @@ struct RequestHead {
     }
 
     private static func withoutScheme(_ value: String) -> String {
-        let scheme = value.utf8.prefix(7)
-        guard scheme.count == 7, String(Substring(scheme)).isField("bearer ") else { return value }
+        guard value.utf8.span.hasFieldPrefix("bearer ") else { return value }
         return String(Substring(value.utf8.dropFirst(7)))
     }
 
@@ -106,28 +105,8 @@ final class RequestFields: RequestHeaders {
 
     func value(of name: [UInt8]) -> [UInt8]? {
         let found = fields.first { field, _ in
-            field.utf8.count == name.count && zip(field.utf8, name).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+            field.utf8.span.isField(name.span)
         }
         return found.map { Array($0.value.utf8) }
     }
-}
-
-extension String {
-    /// Whether the text is `name`, which is in lower case, in any ASCII case.
-    func isField(_ name: StaticString) -> Bool {
-        let bytes = utf8
-        guard bytes.count == name.utf8CodeUnitCount else { return false }
-        return unsafe name.withUTF8Buffer { name in
-            var index = 0
-            for byte in bytes {
-                let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-                guard unsafe lower == name[index] else { return false }
-                index += 1
-            }
-            return true
-        }
-    }
-
-    /// Equality of the UTF-8 bytes; `==` would call canonical equivalents equal.
-    func hasSameBytes(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }

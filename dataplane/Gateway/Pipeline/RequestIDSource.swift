@@ -12,12 +12,11 @@ struct RequestIDSource {
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         mixed ^= mixed >> 31
-        return String(unsafeUninitializedCapacity: 36) { text in
-            let marks: (UInt8, UInt8, UInt8, UInt8) = (0x72, 0x65, 0x71, 0x5F)  // "req_"
-            (text[0], text[1], text[2], text[3]) = marks
+        return unsafe String(unsafeUninitializedCapacity: 36) { text in
+            unsafe (text[0], text[1], text[2], text[3]) = (0x72, 0x65, 0x71, 0x5F)  // "req_"
             for index in 0..<16 {
-                text[4 + index] = Self.digit(prefix >> UInt64(60 - 4 * index))
-                text[20 + index] = Self.digit(mixed >> UInt64(60 - 4 * index))
+                unsafe text[4 + index] = Self.digit(prefix >> UInt64(60 - 4 * index))
+                unsafe text[20 + index] = Self.digit(mixed >> UInt64(60 - 4 * index))
             }
             return 36
         }

@@ -16,29 +16,40 @@ enum HeaderFilter {
 
     /// - Parameter keepsLength: false when bytes are taken out of the body on its way.
     static func clientHeaders(_ head: ResponseHead, keepsLength: Bool) -> [(name: String, value: String)] {
-        let named = connectionNamed(head)
-        return head.headers.filter { name, _ in
-            if !keepsLength, name.isField("content-length") { return false }
-            return !dropped.contains { name.isField($0) } && !droppedPrefixes.contains { name.hasFieldPrefix($0) }
-                && !named.contains { name.utf8.count == $0.utf8.count && name.lowercased().hasSameBytes(as: $0) }
+        let connection = head.value(of: "connection") ?? []
+        var headers: [(name: String, value: String)] = []
+        headers.reserveCapacity(8)
+        head.forEachField { name, value in
+            guard keepsLength || !name.isField("content-length"), !isDropped(name),
+                connection.isEmpty || !declares(connection.span, name)
+            else { return }
+            headers.append((String(copying: name), String(copying: value)))
         }
+        return headers
     }
 
-    /// Fields that the `Connection` header declares hop-by-hop, in lower case.
-    private static func connectionNamed(_ head: ResponseHead) -> [String] {
-        head.headers.filter { $0.name.isField("connection") }.flatMap { _, value in
-            value.utf8.split(separator: UInt8(ascii: ",")).map { part in
-                String(Substring(part)).lowercased().filter { $0 != " " && $0 != "\t" }
-            }
-        }
+    static func isEventStream(_ head: ResponseHead) -> Bool {
+        guard let type = head.value(of: "content-type") else { return false }
+        return type.span.hasFieldPrefix("text/event-stream")
     }
-}
 
-extension String {
-    /// Whether the text begins with `prefix`, which is in lower case, in any ASCII case.
-    func hasFieldPrefix(_ prefix: StaticString) -> Bool {
-        let count = prefix.utf8CodeUnitCount
-        guard utf8.count >= count else { return false }
-        return String(Substring(utf8.prefix(count))).isField(prefix)
+    private static func isDropped(_ name: Span<UInt8>) -> Bool {
+        for field in dropped where name.isField(field) { return true }
+        for prefix in droppedPrefixes where name.hasFieldPrefix(prefix) { return true }
+        return false
+    }
+
+    /// Whether the `Connection` field names the field as hop-by-hop.
+    private static func declares(_ connection: Span<UInt8>, _ name: Span<UInt8>) -> Bool {
+        var start = 0
+        for index in 0...connection.count where index == connection.count || connection[index] == UInt8(ascii: ",") {
+            var first = start
+            var last = index
+            while first < last, connection[first] == 0x20 || connection[first] == 0x09 { first += 1 }
+            while last > first, connection[last - 1] == 0x20 || connection[last - 1] == 0x09 { last -= 1 }
+            if connection.extracting(first..<last).isField(name) { return true }
+            start = index + 1
+        }
+        return false
     }
 }

@@ -95,7 +95,7 @@ final class LimitGate {
         return local.reserve(
             claims: claims,
             share: liveNodes.value * workers,
-            nowMilliseconds: WallClock.nowMilliseconds
+            nowMilliseconds: WallClock.milliseconds
         )
     }
 

@@ -5,6 +5,7 @@ import Ledger
 import Limits
 import NIOCore
 import Reactor
+import Tokens
 
 /// The life of a forwarded request; ends exactly once, by `finish`.
 final class UpstreamExchange: TransferDelegate {
@@ -34,7 +35,7 @@ final class UpstreamExchange: TransferDelegate {
         self.forwarder = forwarder
         self.maxUnsentBytes = maxUnsentBytes
         event = UpstreamEvent(id: job.id)
-        tap = UsageTap(format: WireFormat(job.endpoint), isEventStream: false)
+        tap = UsageTap(format: job.endpoint.format, isEventStream: false)
     }
 
     // MARK: Reserve
@@ -64,14 +65,13 @@ final class UpstreamExchange: TransferDelegate {
     func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) {
         status = head.status
         firstByteMicroseconds = elapsedMicroseconds()
-        let isEventStream = head.headers.contains { name, value in
-            name.isField("content-type") && value.hasFieldPrefix("text/event-stream")
-        }
-        tap = UsageTap(format: WireFormat(job.endpoint), isEventStream: isEventStream)
+        let isEventStream = HeaderFilter.isEventStream(head)
+        tap = UsageTap(format: job.endpoint.format, isEventStream: isEventStream)
         if job.stripsUsage, isEventStream { stripper = UsageStripper() }
         event.head = UpstreamHead(
             status: head.status,
-            headers: HeaderFilter.clientHeaders(head, keepsLength: stripper == nil)
+            headers: HeaderFilter.clientHeaders(head, keepsLength: stripper == nil),
+            isEventStream: isEventStream
         )
         noteChange()
     }
@@ -91,7 +91,7 @@ final class UpstreamExchange: TransferDelegate {
     private func pass(_ bytes: Span<UInt8>, of transfer: Transfer) {
         guard !bytes.isEmpty else { return }
         if event.body == nil { event.body = ByteBuffer() }
-        _ = event.body?.writeBytes(bytes.bytes)
+        _ = unsafe event.body?.writeBytes(bytes.bytes)
         bodyBytes += bytes.count
         unsentBytes += bytes.count
         noteChange()
@@ -131,6 +131,8 @@ final class UpstreamExchange: TransferDelegate {
         settle(end, wasForwarded: wasForwarded, usage: usage)
         event.summary = UpstreamSummary(
             end: end,
+            nextSequenceNumber: tap.lastSequenceNumber + 1,
+            isAtEventBoundary: tap.isAtEventBoundary,
             usage: usage,
             source: source,
             firstByteMicroseconds: firstByteMicroseconds,
@@ -153,13 +155,11 @@ final class UpstreamExchange: TransferDelegate {
         }
         guard (200..<300).contains(status) else { return (TokenUsage(), .none) }
         let result = tap.finish()
-        var usage = result.usage
+        var usage = result.usage ?? TokenUsage()
         let isWhole = end == .complete && result.ended != .truncated && result.ended != .error
         if usage.prompt != nil, usage.completion != nil, isWhole { return (usage, .provider) }
         if job.endpoint == .embeddings, usage.prompt != nil, isWhole { return (usage, .provider) }
-        // About four bytes of text make a token (OpenAI's rule of thumb for English); the exact count comes with
-        // the tokenizer, issue 5.
-        let seen = (result.outputTextBytes + 3) / 4
+        let seen = TokenEstimate.likely(textBytes: result.outputTextBytes)
         usage.prompt = usage.prompt ?? job.promptEstimate
         usage.completion = max(usage.completion ?? 0, seen)
         usage.total = (usage.prompt ?? 0) + (usage.completion ?? 0)

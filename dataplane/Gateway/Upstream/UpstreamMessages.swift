@@ -53,6 +53,7 @@ struct UpstreamHead: Sendable {
     let status: Int
     /// In the provider's order; hop-by-hop and account headers are gone.
     let headers: [(name: String, value: String)]
+    let isEventStream: Bool
 }
 
 /// How a request ended, said exactly once.
@@ -69,6 +70,10 @@ struct UpstreamSummary: Sendable {
     }
 
     let end: End
+    /// Where an error event of ours would stand in a Responses stream.
+    let nextSequenceNumber: Int
+    /// Whether such an event may follow at once.
+    let isAtEventBoundary: Bool
     let usage: TokenUsage
     let source: UsageRecord.Source
     let firstByteMicroseconds: Int64
