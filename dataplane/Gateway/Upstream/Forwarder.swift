@@ -36,12 +36,15 @@ final class Forwarder {
         let exchange = UpstreamExchange(job, forwarder: self, maxUnsentBytes: bounds.maxUnsentBytes)
         exchanges[job.id] = exchange
         guard !job.claims.isEmpty else {
-            exchange.admit([])
+            exchange.admit(nil)
             return
         }
-        limits.reserve(app: job.appID, claims: job.claims) { outcome in
+        limits.reserve(app: job.appID, claims: job.claims) { outcome, origin in
             switch outcome {
-            case .admitted(let states): exchange.admit(states)
+            case .admitted(let states):
+                exchange.admit(
+                    HeldReservation(appID: job.appID, claims: job.claims, states: states, origin: origin)
+                )
             case .refused(let claim, let states): exchange.refuse(claim: claim, states)
             }
         }

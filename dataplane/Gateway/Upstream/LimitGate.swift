@@ -33,14 +33,19 @@ final class LimitGate {
     private static let reserveScript = RedisScript(source: ReserveScript.source)
     private static let settleScript = RedisScript(source: SettleScript.source)
 
+    /// Where a reservation was made, which is where it is settled.
+    enum Origin: Sendable { case redis, local }
+
     private let reactor: Reactor
     private let liveNodes: LiveNodes
     private let workers: Int
     private let counters: Counters
     private let logger: Logger
-    private var connection: RedisConnection?
-    private var breaker = Breaker(BreakerConfiguration())
+    private var connection: RedisConnection
+    private var breaker = Breaker(BreakerConfiguration(), seed: .random(in: .min ... .max))
     private var local = LocalLimiter()
+    /// Corrections of this turn by app: those of one counter are added up and leave together.
+    private var corrections: [[UInt8]: [SettledCharge]] = [:]
 
     init(
         reactor: Reactor,
@@ -60,39 +65,63 @@ final class LimitGate {
                 host: configuration.redisHost,
                 port: configuration.redisPort,
                 commandDeadline: configuration.bounds.redisDeadline
-            )
+            ),
+            onStateChange: { _ in }
         )
-        connection?.connect()
+        connection.connect()
+        reactor.atEndOfEveryTurn { [unowned self] in flush() }
     }
 
     // MARK: Reserve
 
     /// Charges every claim or none; `done` runs within one Redis deadline, at once when the breaker is open.
-    func reserve(app: [UInt8], claims: [LimitClaim], _ done: @escaping (ReserveOutcome) -> Void) {
-        guard let generation = admission(), let connection else {
-            done(reserveLocally(claims))
+    func reserve(app: [UInt8], claims: [LimitClaim], _ done: @escaping (ReserveOutcome, Origin) -> Void) {
+        guard breaker.isClosed else {
+            done(reserveLocally(app, claims), .local)
             return
         }
+        let generation = breaker.generation
         counters.checks.add()
         connection.evaluate(
             Self.reserveScript,
             keys: ReserveScript.keys(app: app, claims: claims),
             arguments: ReserveScript.arguments(claims: claims)
         ) { [self] result in
-            do throws(LimitGateFailure) {
-                let outcome = try Self.outcome(result, claims)
-                breaker.succeeded(generation: generation, now: reactor.now.sinceOrigin)
-                done(outcome)
-            } catch {
-                note(error, generation: generation)
-                done(reserveLocally(claims))
+            switch Self.outcome(result, claims) {
+            case .success(let outcome):
+                apply(breaker.succeeded(generation: generation, now: reactor.now.sinceOrigin))
+                done(outcome, .redis)
+            case .failure(let failure):
+                note(failure, generation: generation)
+                done(reserveLocally(app, claims), .local)
             }
         }
     }
 
-    private func reserveLocally(_ claims: [LimitClaim]) -> ReserveOutcome {
+    private static func outcome(
+        _ result: Result<RedisReply, RedisFailure>,
+        _ claims: [LimitClaim]
+    ) -> Result<ReserveOutcome, RedisFailure> {
+        result.flatMap { reply in
+            guard case .array(let elements) = reply else { return .failure(.protocolError) }
+            var integers: [Int64] = []
+            integers.reserveCapacity(elements.count)
+            for element in elements {
+                guard case .integer(let integer) = element else { return .failure(.protocolError) }
+                integers.append(integer)
+            }
+            do throws(LimitsError) {
+                return .success(try ReserveScript.outcome(of: integers, claims: claims))
+            } catch {
+                return .failure(.protocolError)
+            }
+        }
+    }
+
+    private func reserveLocally(_ app: [UInt8], _ claims: [LimitClaim]) -> ReserveOutcome {
         counters.localDecisions.add()
         return local.reserve(
+            app: app,
             claims: claims,
             share: liveNodes.value * workers,
             nowMilliseconds: WallClock.milliseconds
@@ -102,36 +131,104 @@ final class LimitGate {
     // MARK: Settle
 
     /// Corrects what a finished request was charged: tokens to what was used.
-    func settle(app: [UInt8], claims: [LimitClaim], states: [LimitState], usedTokens: Int64) {
-        let charges = zip(claims, states).compactMap { claim, state -> SettledCharge? in
-            guard claim.unit == .tokens, usedTokens != claim.cost else { return nil }
-            return SettledCharge(claim: claim, windowID: state.windowID, delta: usedTokens - claim.cost)
-        }
-        correct(app: app, charges)
+    func settle(_ reservation: HeldReservation, usedTokens: Int64) {
+        correct(reservation) { $0.unit == .tokens ? usedTokens : $0.cost }
     }
 
     /// Gives back all that a request was charged which never reached a provider.
-    func release(app: [UInt8], claims: [LimitClaim], states: [LimitState]) {
-        correct(app: app, zip(claims, states).map { SettledCharge(claim: $0, windowID: $1.windowID, delta: -$0.cost) })
+    func release(_ reservation: HeldReservation) {
+        correct(reservation) { _ in 0 }
     }
 
-    private func correct(app: [UInt8], _ charges: [SettledCharge]) {
+    private func correct(_ reservation: HeldReservation, used: (LimitClaim) -> Int64) {
+        let charges = zip(reservation.claims, reservation.states).compactMap { claim, state in
+            SettledCharge(claim, state, used: used(claim))
+        }
         guard !charges.isEmpty else { return }
-        local.settle(charges)
-        guard let generation = admission(), let connection else {
-            counters.lostSettlements.add()
+        guard reservation.origin == .redis else {
+            local.settle(app: reservation.appID, charges: charges)
             return
         }
+        for charge in charges { add(charge, to: &corrections[reservation.appID, default: []]) }
+    }
+
+    private func add(_ charge: SettledCharge, to charges: inout [SettledCharge]) {
+        guard let index = charges.firstIndex(where: { $0.canMerge(charge) }), charges[index].merge(charge) else {
+            charges.append(charge)
+            return
+        }
+    }
+
+    /// At the end of a turn: one script call per app. It leaves in the same write as the turn's reservations, before
+    /// any that a client sends once it has seen its answer, so no request ever finds an answer's estimate uncorrected.
+    private func flush() {
+        guard !corrections.isEmpty else { return }
+        for (app, charges) in corrections { send(charges, app) }
+        corrections.removeAll(keepingCapacity: true)
+    }
+
+    private func send(_ charges: [SettledCharge], _ app: [UInt8]) {
+        guard breaker.isClosed else {
+            counters.lostSettlements.add(UInt64(charges.count))
+            return
+        }
+        let generation = breaker.generation
         connection.evaluate(
             Self.settleScript,
             keys: SettleScript.keys(app: app, charges: charges),
             arguments: SettleScript.arguments(charges: charges)
         ) { [self] result in
             guard case .failure(let failure) = result else { return }
-            counters.lostSettlements.add()
-            note(.redis(failure), generation: generation)
+            counters.lostSettlements.add(UInt64(charges.count))
+            note(failure, generation: generation)
         }
     }
 
     // MARK: Redis's health
+
+    private func note(_ failure: RedisFailure, generation: UInt64) {
+        counters.redisFailures.add()
+        apply(breaker.failed(generation: generation, now: reactor.now.sinceOrigin), after: failure)
+    }
+
+    private func apply(_ action: Breaker.Action, after failure: RedisFailure? = nil) {
+        switch action {
+        case .none:
+            break
+        case .stopUsing(let until):
+            logger.warning(
+                "redis breaker open",
+                metadata: ["reason": "\(failure.map { "\($0)" } ?? "")", "for": "\(until - reactor.now.sinceOrigin)"]
+            )
+            scheduleProbe(at: until)
+        case .resume:
+            logger.notice("redis breaker closed")
+            local.removeAll()
+        }
+    }
+
+    /// While the breaker is open only this asks Redis, with a whole command: a stopped server still accepts connections.
+    private func scheduleProbe(at time: Duration) {
+        _ = reactor.schedule(after: max(time - reactor.now.sinceOrigin, .zero)) { [self] in
+            switch breaker.admits(now: reactor.now.sinceOrigin) {
+            case .refused(let until): scheduleProbe(at: until)
+            case .admitted: break  // closed by an answer that came after all
+            case .probe(let generation):
+                connection.command([Array("PING".utf8)]) { [self] result in
+                    switch result {
+                    case .success: apply(breaker.succeeded(generation: generation, now: reactor.now.sinceOrigin))
+                    case .failure(let failure): note(failure, generation: generation)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a request was charged, to be settled or released exactly once.
+struct HeldReservation: Sendable {
+    let appID: [UInt8]
+    let claims: [LimitClaim]
+    let states: [LimitState]
+    let origin: LimitGate.Origin
 }

@@ -19,7 +19,7 @@ final class UpstreamExchange: TransferDelegate {
     private unowned let forwarder: Forwarder
     private let maxUnsentBytes: Int
     private var state = State.reserving
-    private var states: [LimitState] = []
+    private var held: HeldReservation?
     private var tap: UsageTap
     private var stripper: UsageStripper?
     private var status = 0
@@ -40,15 +40,15 @@ final class UpstreamExchange: TransferDelegate {
 
     // MARK: Reserve
 
-    func admit(_ states: [LimitState]) {
+    func admit(_ reservation: HeldReservation?) {
         guard case .reserving = state else {
             // Cancelled while Redis was asked: nothing was sent, so all of it goes back.
-            forwarder.limits.release(app: job.appID, claims: job.claims, states: states)
+            if let reservation { forwarder.limits.release(reservation) }
             return
         }
-        self.states = states
-        if !states.isEmpty {
-            event.reservation = .admitted(states)
+        held = reservation
+        if let reservation {
+            event.reservation = .admitted(reservation.states)
             noteChange()
         }
         state = .forwarding(forwarder.startTransfer(self))
@@ -128,7 +128,7 @@ final class UpstreamExchange: TransferDelegate {
         let wasForwarded = if case .forwarding = state { true } else { false }
         state = .finished
         let (usage, source) = wasForwarded ? billed(end) : (TokenUsage(), UsageRecord.Source.none)
-        settle(end, wasForwarded: wasForwarded, usage: usage)
+        settle(end, usage: usage)
         event.summary = UpstreamSummary(
             end: end,
             nextSequenceNumber: tap.lastSequenceNumber + 1,
@@ -166,14 +166,15 @@ final class UpstreamExchange: TransferDelegate {
         return (usage, isWhole ? .estimated : .partial)
     }
 
-    private func settle(_ end: UpstreamSummary.End, wasForwarded: Bool, usage: TokenUsage) {
-        guard !states.isEmpty else { return }
+    private func settle(_ end: UpstreamSummary.End, usage: TokenUsage) {
+        guard let held else { return }
+        self.held = nil
         if case .failed(let failure) = end, !failure.sentRequest {
-            forwarder.limits.release(app: job.appID, claims: job.claims, states: states)
+            forwarder.limits.release(held)
             return
         }
         let used = usage.total ?? (usage.prompt ?? 0) + (usage.completion ?? 0)
-        forwarder.limits.settle(app: job.appID, claims: job.claims, states: states, usedTokens: Int64(used))
+        forwarder.limits.settle(held, usedTokens: Int64(used))
     }
 
     // MARK: Telling the event loop
