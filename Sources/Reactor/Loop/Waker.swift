@@ -8,7 +8,7 @@ private import Synchronization
 ///
 /// Any thread may ring it.
 final class Waker: Sendable {
-    /// Readable when the bell was rung; the Reactor polls it.
+    /// Becomes readable at each ring; the Reactor polls it edge-triggered and never reads it.
     let descriptor: Int32
     private let isSleeping = Atomic<Bool>(false)
 
@@ -36,10 +36,4 @@ final class Waker: Sendable {
 
     /// The Reactor is awake again.
     func didWake() { isSleeping.store(false, ordering: .sequentiallyConsistent) }
-
-    /// Empties the eventfd after it was readable.
-    func drain() {
-        var count: UInt64 = 0
-        _ = unsafe Glibc.read(descriptor, &count, 8)  // EAGAIN: rung before and emptied already
-    }
 }

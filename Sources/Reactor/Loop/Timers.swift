@@ -5,15 +5,27 @@
 ///
 /// Confined to its Reactor. Dropping the reference does not cancel it.
 public final class ReactorTimer {
-    fileprivate(set) var due: MonotonicTime
-    fileprivate var order: UInt64
+    /// When it fires, or last fired.
+    public fileprivate(set) var due = MonotonicTime(nanoseconds: 0)
+    fileprivate var order: UInt64 = 0
     fileprivate var position: Int?
-    fileprivate var action: (() -> Void)?
+    private var action: (() -> Void)?
+    private let firesOnce: Bool
 
-    fileprivate init(due: MonotonicTime, order: UInt64, action: @escaping () -> Void) {
-        self.due = due
-        self.order = order
+    fileprivate init(once action: @escaping () -> Void) {
         self.action = action
+        firesOnce = true
+    }
+
+    init(action: @escaping () -> Void) {
+        self.action = action
+        firesOnce = false
+    }
+
+    /// Gives the action to run, and lets go of what it captured when it can not run again.
+    fileprivate func takeAction() -> (() -> Void)? {
+        defer { if firesOnce { action = nil } }
+        return action
     }
 
     /// Whether the timer still waits to fire.
@@ -29,12 +41,20 @@ struct TimerHeap {
     var count: Int { heap.count }
 
     mutating func schedule(due: MonotonicTime, _ action: @escaping () -> Void) -> ReactorTimer {
-        let timer = ReactorTimer(due: due, order: nextOrder, action: action)
+        let timer = ReactorTimer(once: action)
+        arm(timer, due: due)
+        return timer
+    }
+
+    /// Lets the timer fire at `due` only, whether it waits already or not.
+    mutating func arm(_ timer: ReactorTimer, due: MonotonicTime) {
+        if let position = timer.position { remove(at: position) }
+        timer.due = due
+        timer.order = nextOrder
         nextOrder += 1
         timer.position = heap.count
         heap.append(timer)
         siftUp(heap.count - 1)
-        return timer
     }
 
     /// Takes the timer out; a no-op when it fired or was cancelled before.
@@ -42,16 +62,14 @@ struct TimerHeap {
         guard let position = timer.position else { return }
         precondition(heap[position] === timer, "a timer is cancelled on the Reactor that scheduled it")
         remove(at: position)
-        timer.action = nil
+        _ = timer.takeAction()
     }
 
     /// Takes out the earliest timer when it is due, and gives its action.
     mutating func popDue(now: MonotonicTime) -> (() -> Void)? {
         guard let first = heap.first, first.due <= now else { return nil }
         remove(at: 0)
-        let action = first.action
-        first.action = nil
-        return action
+        return first.takeAction()
     }
 
     private mutating func remove(at position: Int) {

@@ -32,7 +32,12 @@ public final class ReactorHandle: Sendable {
             unsafe Unmanaged.passUnretained(launch).release()
             throw ReactorError(call: "pthread_create", code: code)
         }
-        return ReactorHandle(mailbox: try launch.waitForMailbox(), thread: thread)
+        do throws(ReactorError) {
+            return ReactorHandle(mailbox: try launch.waitForMailbox(), thread: thread)
+        } catch {
+            pthread_join(thread, nil)
+            throw error
+        }
     }
 
     private init(mailbox: Mailbox<Work>, thread: pthread_t) {
@@ -51,7 +56,7 @@ public final class ReactorHandle: Sendable {
 
     /// Ends the loop and waits for its thread; a no-op the second time.
     ///
-    /// Not to be called from the Reactor itself.
+    /// On the Reactor itself it returns at once; the loop ends after this turn.
     public func stop() {
         let isFirst = hasEnded.withLock { hasEnded in
             defer { hasEnded = true }
@@ -59,7 +64,12 @@ public final class ReactorHandle: Sendable {
         }
         guard isFirst else { return }
         post { reactor in reactor.stop() }
-        pthread_join(thread, nil)
+        // The last reference may go away on the Reactor itself, which cannot wait for its own end.
+        if pthread_equal(thread, pthread_self()) != 0 {
+            pthread_detach(thread)
+        } else {
+            pthread_join(thread, nil)
+        }
     }
 
     /// Carries the set-up to the new thread, and its mailbox or its failure back.
