@@ -1,5 +1,6 @@
 // Everything a gateway node is told at start; nothing here changes while it runs.
 
+import Reactor
 public import Secrets
 
 /// The bounds that protect a node from its clients and its providers.
@@ -92,6 +93,9 @@ public struct GatewayConfiguration: Sendable {
         self.fleetKey = fleetKey
         self.fleetToken = fleetToken
     }
+
+    /// One worker for each core that the process may use.
+    public static var defaultWorkers: Int { Cores.usable }
 
     /// What the node's agent is told.
     var node: NodeConfiguration {

@@ -14,7 +14,7 @@ struct WeirGateway: ParsableCommand {
         abstract: "Runs a gateway node.",
         discussion: """
             Secrets come by the environment only: WEIR_VERIFYING_KEY (hex, Ed25519), WEIR_FLEET_KEY (hex, 32 bytes) and \
-            WEIR_FLEET_TOKEN. LOG_LEVEL sets the level of the log on standard error.
+            WEIR_FLEET_TOKEN. WEIR_LOG_LEVEL sets the level of the log on standard error.
             """
     )
 
@@ -51,6 +51,9 @@ struct WeirGateway: ParsableCommand {
     @Option(help: "Seconds that a provider may be silent within its answer.")
     var idleTimeout = 60
 
+    @Option(help: "The least level that is logged; WEIR_LOG_LEVEL otherwise.")
+    var logLevel: String?
+
     func validate() throws {
         _ = try HostPort(listen, flag: "--listen")
         _ = try HostPort(redis, flag: "--redis")
@@ -64,7 +67,7 @@ struct WeirGateway: ParsableCommand {
     func run() throws {
         // Blocked before the first thread starts, so that only `sigwait` below ever takes them.
         let signals = ShutdownSignals()
-        Logs.bootstrap()
+        Logs.bootstrap(level: try Logs.level(flag: logLevel))
         let logger = Logger(label: "weir-gateway")
         let server = try GatewayServer(try makeConfiguration(), logger: logger)
         logger.info("listening", metadata: ["port": "\(server.port)", "node": "\(nodeID)"])
@@ -78,7 +81,7 @@ struct WeirGateway: ParsableCommand {
         var configuration = GatewayConfiguration(
             host: listen.host,
             port: listen.port,
-            workers: workers ?? usableCores(),
+            workers: workers ?? GatewayConfiguration.defaultWorkers,
             redisHost: redis.host,
             redisPort: redis.port,
             controlURL: control.hasSuffix("/") ? String(control.dropLast()) : control,
@@ -93,14 +96,6 @@ struct WeirGateway: ParsableCommand {
         configuration.bounds.firstByteTimeout = .seconds(firstByteTimeout)
         configuration.bounds.idleTimeout = .seconds(idleTimeout)
         return configuration
-    }
-
-    /// The cores this process may run on, which `taskset` and containers make fewer than the machine's.
-    private func usableCores() -> Int {
-        var set = cpu_set_t()
-        guard unsafe sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 1 }
-        let bits = unsafe withUnsafeBytes(of: &set) { unsafe $0.reduce(0) { $0 + $1.nonzeroBitCount } }
-        return max(bits, 1)
     }
 
     private func secret(_ name: String) throws -> String {
@@ -138,7 +133,7 @@ struct ShutdownSignals {
         unsafe sigaddset(&set, SIGINT)
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
         // A client that leaves must be an error at its write, not the end of the node.
-        _ = unsafe signal(SIGPIPE, SIG_IGN)
+        _ = signal(SIGPIPE, SIG_IGN)
     }
 
     func wait() {

@@ -27,7 +27,7 @@ final class LastKnownGoodKeeper: Sendable {
 
     /// The newest valid copy; reads on the caller's thread.
     func load(verifyingKey: VerifyingKey) -> EncodedSnapshot? {
-        store.load(verifyingKey: verifyingKey)
+        store.load(verifyingKey: verifyingKey)?.encoded
     }
 
     /// Queues a copy; one that still waits is replaced, since only the newest counts.

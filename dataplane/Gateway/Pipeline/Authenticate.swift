@@ -16,7 +16,7 @@ enum Authenticate {
     /// What an unknown key is compared with, so that it takes as long as a known one.
     private static let decoy = SHA256.digest([])
 
-    /// - Parameter nowMilliseconds: the wall clock, for keys that expire.
+    /// The key whose id and secret the head shows; `nowMilliseconds` is the wall clock, for keys that expire.
     static func key(
         of head: RequestHead,
         in snapshot: EnforcedSnapshot,

@@ -81,10 +81,10 @@ final class Exchange {
             limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
         case .refused(let index, let states):
             let claim = claims[index]
-            let state = states[index]
+            let hint = RetryAfter(claims: claims, states: states)
             limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
-            limitHeaders += LimitRefusal.retryHeaders(state)
-            refuse(Refusal(claim, at: state), by: key.rules[claim.rule], with: LimitRefusal.error(claim, state))
+            limitHeaders += LimitRefusal.headers(hint)
+            refuse(Refusal(claim, at: states[index]), by: key.rules[claim.rule], with: LimitRefusal.error(claim, hint))
         }
     }
 

@@ -89,7 +89,12 @@ enum Intake {
             answer.announcedBytes = facts.contentLength ?? 0
             return .answer(answer)
         }
-        return .read(exchange, limit: limit, announced: facts.contentLength ?? 0, expectsContinue: facts.expectsContinue)
+        return .read(
+            exchange,
+            limit: limit,
+            announced: facts.contentLength ?? 0,
+            expectsContinue: facts.expectsContinue
+        )
     }
 
     /// Stage 2's refusal; `got` is the declared length, or what had arrived when the bound was passed.

@@ -56,20 +56,16 @@ enum RateLimitHeaders {
 
 /// The answer when a window is used up.
 enum LimitRefusal {
-    /// SDKs ignore or mistreat longer waits (WIRE.md, section 6): beyond it they are told not to retry.
-    private static let maxRetryMilliseconds: Int64 = 60_000
-
-    static func error(_ claim: LimitClaim, _ state: LimitState) -> ClientError {
+    static func error(_ claim: LimitClaim, _ hint: RetryAfter) -> ClientError {
         switch claim.unit {
         case .requests: .rateLimited
-        case .tokens: state.resetMilliseconds > maxRetryMilliseconds ? .quota : .tokensLimited
+        case .tokens: hint.isWorthRetrying ? .tokensLimited : .quota
         }
     }
 
-    static func retryHeaders(_ state: LimitState) -> [(name: String, value: String)] {
-        guard state.resetMilliseconds <= maxRetryMilliseconds else { return [("x-should-retry", "false")] }
-        let wait = max(state.resetMilliseconds, 1)
-        return [("retry-after", String((wait + 999) / 1_000)), ("retry-after-ms", String(wait))]
+    static func headers(_ hint: RetryAfter) -> [(name: String, value: String)] {
+        guard hint.isWorthRetrying else { return [("x-should-retry", "false")] }
+        return [("retry-after", String(hint.seconds)), ("retry-after-ms", String(hint.milliseconds))]
     }
 }
 

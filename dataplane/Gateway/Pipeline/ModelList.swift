@@ -36,11 +36,13 @@ enum ModelList {
 
     /// Whether every enforced rule lets the key use the model under both of its names.
     static func isAllowed(_ model: EnforcedModel, key: EnforcedKey) -> Bool {
-        key.rules.allSatisfy { rule in
-            rule.mode == .shadow
-                || (rule.program.permits(model: model.nameBytes.span)
-                    && model.routes.allSatisfy { rule.program.permits(model: $0.upstreamModel.span) })
+        for rule in key.rules where rule.mode == .enforce {
+            for name in [model.nameBytes] + model.upstreamModels {
+                let isPermitted = rule.program.permits(model: name.span)
+                guard isPermitted else { return false }
+            }
         }
+        return true
     }
 
     private static func list(_ models: [EnforcedModel], _ active: ActiveSnapshot, _ dialect: Dialect) -> String {

@@ -14,7 +14,7 @@ enum HeaderFilter {
     /// The provider's own limits say nothing about ours; mixing them would mislead the SDKs.
     private static let droppedPrefixes: [StaticString] = ["x-ratelimit-", "anthropic-ratelimit-"]
 
-    /// - Parameter keepsLength: false when bytes are taken out of the body on its way.
+    /// What goes on to the client; without the length when bytes are taken out of the body on its way.
     static func clientHeaders(_ head: ResponseHead, keepsLength: Bool) -> [(name: String, value: String)] {
         let connection = head.value(of: "connection") ?? []
         var headers: [(name: String, value: String)] = []

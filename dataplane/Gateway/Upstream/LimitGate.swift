@@ -22,7 +22,10 @@ final class LimitGate {
                 "weir_ratelimit_local_decisions_total",
                 help: "reservations decided by this node's share"
             )
-            redisFailures = counters.counter("weir_redis_failures_total", help: "commands that Redis did not answer well")
+            redisFailures = counters.counter(
+                "weir_redis_failures_total",
+                help: "commands that Redis did not answer well"
+            )
             lostSettlements = counters.counter(
                 "weir_ratelimit_lost_settlements_total",
                 help: "settlements that did not reach Redis; the estimate stays charged until its window ends"
@@ -36,13 +39,20 @@ final class LimitGate {
     /// Where a reservation was made, which is where it is settled.
     enum Origin: Sendable { case redis, local }
 
+    /// One miss is enough: what waits behind it would miss, too. Probes are cheap, so they come early and often.
+    private static let breakerConfiguration = BreakerConfiguration(
+        failuresToTrip: 1,
+        initialBackoff: .milliseconds(50),
+        maxBackoff: .milliseconds(500)
+    )
+
     private let reactor: Reactor
     private let liveNodes: LiveNodes
     private let workers: Int
     private let counters: Counters
     private let logger: Logger
     private var connection: RedisConnection
-    private var breaker = Breaker(BreakerConfiguration(), seed: .random(in: .min ... .max))
+    private var breaker = Breaker(LimitGate.breakerConfiguration, seed: .random(in: .min ... .max))
     private var local = LocalLimiter()
     /// Corrections of this turn by app: those of one counter are added up and leave together.
     private var corrections: [[UInt8]: [SettledCharge]] = [:]
@@ -153,10 +163,8 @@ final class LimitGate {
     }
 
     private func add(_ charge: SettledCharge, to charges: inout [SettledCharge]) {
-        guard let index = charges.firstIndex(where: { $0.canMerge(charge) }), charges[index].merge(charge) else {
-            charges.append(charge)
-            return
-        }
+        for index in charges.indices where charges[index].merge(charge) { return }
+        charges.append(charge)
     }
 
     /// At the end of a turn: one script call per app. It leaves in the same write as the turn's reservations, before

@@ -100,7 +100,9 @@ final class UpstreamExchange: TransferDelegate {
 
     func credit(_ bytes: Int) {
         unsentBytes -= bytes
-        guard case .forwarding(let transfer) = state, transfer.isPaused, unsentBytes <= maxUnsentBytes / 2 else { return }
+        guard case .forwarding(let transfer) = state, transfer.isPaused, unsentBytes <= maxUnsentBytes / 2 else {
+            return
+        }
         transfer.resume()
     }
 
