@@ -26,7 +26,9 @@ public final class GatewayServer: Sendable {
     /// The port that the node listens on.
     public var port: Int { listener.localAddress?.port ?? configuration.port }
 
-    /// Starts a node; returns when it listens. It answers 503 until it holds a snapshot.
+    /// Starts a node; returns when it listens.
+    ///
+    /// It answers 503 until it holds a snapshot.
     ///
     /// - Parameters:
     ///   - configuration: what the node is told.

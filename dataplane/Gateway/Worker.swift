@@ -65,7 +65,9 @@ final class Worker {
 
     func remove(_ handler: RequestHandler) { connections[ObjectIdentifier(handler)] = nil }
 
-    /// Once a second: closes what is past its deadline. Costs one comparison per connection.
+    /// Once a second: closes what is past its deadline.
+    ///
+    /// Costs one comparison per connection.
     private func sweep() {
         let now = MonotonicTime.now
         for handler in Array(connections.values) { handler.sweep(now: now) }

@@ -5,7 +5,9 @@ import Limits
 import Policy
 import Snapshot
 
-/// Walks the effective rules of a key. On the way to "allow" nothing is allocated.
+/// Walks the effective rules of a key.
+///
+/// On the way to "allow" nothing is allocated.
 enum Decide {
     /// - Returns: false when a rule refused and the client has its answer.
     static func admits(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> Bool {

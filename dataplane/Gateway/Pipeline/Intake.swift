@@ -28,7 +28,9 @@ enum IntakeOutcome {
     case answer(EarlyAnswer)
 }
 
-/// Judges a request's head. Nothing is allocated for policy before the key is known.
+/// Judges a request's head.
+///
+/// Nothing is allocated for policy before the key is known.
 enum Intake {
     static func receive(_ head: HTTPRequestHead, handler: RequestHandler, worker: Worker) -> IntakeOutcome {
         // Exact bytes only: no decoding, no normalising (RELIABILITY, security 9). A query is allowed and ignored.

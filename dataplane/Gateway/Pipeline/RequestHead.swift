@@ -29,7 +29,9 @@ struct RequestHead {
         }
     }
 
-    /// One field. The names' lengths tell most of them apart before a byte is compared.
+    /// One field.
+    ///
+    /// The names' lengths tell most of them apart before a byte is compared.
     private mutating func read(_ name: String, _ value: String) {
         switch name.utf8.count {
         case 4 where name.isField("host"):

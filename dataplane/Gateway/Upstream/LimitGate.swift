@@ -6,7 +6,9 @@ import Logging
 import Reactor
 import Telemetry
 
-/// Reserves, settles and releases. Nothing here makes a request wait longer than one Redis deadline, and once the
+/// Reserves, settles and releases.
+///
+/// Nothing here makes a request wait longer than one Redis deadline, and once the
 /// breaker is open, nothing waits at all.
 final class LimitGate {
     /// The gate's cells of the node's metrics.
@@ -39,7 +41,9 @@ final class LimitGate {
     /// Where a reservation was made, which is where it is settled.
     enum Origin: Sendable { case redis, local }
 
-    /// One miss is enough: what waits behind it would miss, too. Probes are cheap, so they come early and often.
+    /// One miss is enough: what waits behind it would miss, too.
+    ///
+    /// Probes are cheap, so they come early and often.
     private static let breakerConfiguration = BreakerConfiguration(
         failuresToTrip: 1,
         initialBackoff: .milliseconds(50),
@@ -167,7 +171,9 @@ final class LimitGate {
         charges.append(charge)
     }
 
-    /// At the end of a turn: one script call per app. It leaves in the same write as the turn's reservations, before
+    /// At the end of a turn: one script call per app.
+    ///
+    /// It leaves in the same write as the turn's reservations, before
     /// any that a client sends once it has seen its answer, so no request ever finds an answer's estimate uncorrected.
     private func flush() {
         guard !corrections.isEmpty else { return }
