@@ -132,6 +132,7 @@ let package = Package(
         tests("LimitsTests", ["Limits"]),
         tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
+        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
     ],
     swiftLanguageModes: [.v6]
 )
