@@ -10,7 +10,7 @@ import Snapshot
 
 /// One running node, its key and its data directory.
 final class GatewayFixture {
-    static let secret = "0123456789abcdefghijABCDEFGHIJ!x".replacing("!", with: "k")
+    static let secret = "0123456789abcdefghijABCDEFGHIJkx"
     static let keyID = "abcdefgh01234567"
     static let key = "wk_\(keyID)_\(secret)"
 
