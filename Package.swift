@@ -113,6 +113,9 @@ let package = Package(
             path: "Sources/weir",
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
+
+        tests("LLMWireTests", ["LLMWire"]),
+        tests("TokensTests", ["Tokens"]),
     ],
     swiftLanguageModes: [.v6]
 )
