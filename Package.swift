@@ -79,7 +79,16 @@ let package = Package(
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
         library("Postgres", ["CPostgres", "Reactor"]),
-        library("Policy", ["Codec", "LLMWire", "Limits", "Tokens"]),
+        library(
+            "Policy",
+            ["Codec", "LLMWire", "Limits", "Secrets", "Tokens"],
+            resources: [
+                .embedInCode("Resources/model_allowlist.schema.json"),
+                .embedInCode("Resources/rate_limit.schema.json"),
+                .embedInCode("Resources/request_size.schema.json"),
+                .embedInCode("Resources/token_limit.schema.json"),
+            ]
+        ),
         library("Snapshot", ["Codec", "Policy", "Secrets"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
@@ -119,6 +128,9 @@ let package = Package(
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
         tests("SecretsTests", ["Secrets"]),
+        tests("BreakerTests", ["Breaker"]),
+        tests("LimitsTests", ["Limits"]),
+        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
     ],
     swiftLanguageModes: [.v6]
