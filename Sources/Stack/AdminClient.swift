@@ -89,12 +89,12 @@ public struct AdminClient: Sendable {
         }
     }
 
-    /// Makes a resource of this name, or brings the existing one to what is wanted.
+    /// Makes a resource of this name, or brings the existing one to what is wanted, and waits until nodes enforce it.
     ///
     /// - Parameters:
     ///   - path: the collection.
     ///   - wanted: its members, `name` among them; members not given keep their value.
-    ///   - writeOnly: members that reading does not show; they are sent, and never compared.
+    ///   - writeOnly: members that reading does not show; a resource with such is written each time.
     /// - Returns: the resource.
     /// - Throws: what a request threw.
     public func ensure(
@@ -104,13 +104,14 @@ public struct AdminClient: Sendable {
     ) async throws(StackError) -> JSONValue {
         let given = wanted.merging(writeOnly) { first, _ in first }
         guard let existing = try await list(path).first(where: { $0["name"] == wanted["name"] }) else {
-            return try await call("POST", path, .object(given))
+            return try await call("POST", "\(path)?wait=applied", .object(given))
         }
-        let differs = wanted.contains { name, value in existing[name] != value }
+        // What reading does not show may have changed.
+        let differs = !writeOnly.isEmpty || wanted.contains { name, value in existing[name] != value }
         guard differs, let id = existing["id"]?.text, case .object(let members) = existing else { return existing }
         let current = try await send("GET", "\(path)/\(id)")
         guard let etag = current.response.header("etag") else { throw .other("\(path)/\(id) has no ETag") }
         let merged = members.merging(given) { _, new in new }
-        return try await call("PUT", "\(path)/\(id)", .object(merged), headers: [("If-Match", etag)])
+        return try await call("PUT", "\(path)/\(id)?wait=applied", .object(merged), headers: [("If-Match", etag)])
     }
 }
