@@ -133,6 +133,8 @@ let package = Package(
         tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
         tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
+        tests("LLMWireTests", ["LLMWire"]),
+        tests("TokensTests", ["Tokens"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -6,7 +6,7 @@ public import Secrets
 public struct NodeConfiguration: Sendable {
     /// Names this node; stays the same over restarts.
     ///
-    /// `[A-Za-z0-9._-]`, 1 to 64 of them.
+    /// 1 to 64 of `A-Z a-z 0-9 . _ -`.
     public let nodeID: String
     /// Names this run of the node; another one after every start.
     public let bootID: String
