@@ -122,12 +122,12 @@ final class SnapshotFollower {
 
     private func commandsChanged(_ state: RedisState) {
         guard !isStopped else { return }
-        if case .connected = state { follow(tracker.connected(now: now)) }
+        if state == .ready { follow(tracker.connected(now: now)) }
     }
 
     private func subscriberChanged(_ state: RedisState) {
         guard !isStopped else { return }
-        if case .connected = state {
+        if state == .ready {
             isSubscribed = true
             lastHeard = reactor.now
             // Whatever was published before the subscription is in the head by now.
