@@ -278,6 +278,12 @@ func refusal(_ body: String, _ endpoint: Endpoint = .chatCompletions) -> ScanErr
         }
         let tool = try scan(#"{"model":"m","tools":[{"default":{"image_url":"data:image/png;base64,\#(data)"}}]}"#)
         #expect(tool.promptBytes > data.utf8.count)
+        let message = #"{"role":"user","content":[{"type":"tool_use","input":{"a":[]}},\#(shapes[0])]}"#
+        let both = try scan(
+            #"{"model":"m","messages":[\#(message)],"tools":[{"image_url":"data:image/png;base64,\#(data)"}]}"#
+        )
+        #expect(both.imageCount == 1)
+        #expect(both.promptBytes > data.utf8.count && both.promptBytes < 2 * data.utf8.count)
         let two = try scan(
             #"{"model":"m","messages":[{"content":[\#(shapes[0]),{"type":"text","text":"a"},\#(shapes[3])]}]}"#
         )
