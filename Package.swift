@@ -130,7 +130,8 @@ let package = Package(
         tests("SecretsTests", ["Secrets"]),
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
-        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
     ],
     swiftLanguageModes: [.v6]
 )
