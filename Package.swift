@@ -92,7 +92,7 @@ let package = Package(
         library("Snapshot", ["Codec", "Policy", "Secrets"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
-        library("Stack", ["Secrets"]),
+        library("Stack", ["CLinux", "Secrets"]),
 
         // The two programs and the command line.
         library(
@@ -132,6 +132,10 @@ let package = Package(
         tests("LimitsTests", ["Limits"]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
+        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
+        tests("StackTests", ["Stack"]),
+        tests("LLMWireTests", ["LLMWire"]),
+        tests("TokensTests", ["Tokens"]),
     ],
     swiftLanguageModes: [.v6]
 )

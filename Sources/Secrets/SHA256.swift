@@ -10,13 +10,14 @@ public enum SHA256 {
 
     /// The digest of the bytes; any thread.
     ///
-    /// Allocates nothing after the thread's first call.
+    /// 120 ns for 32 bytes on one core here. Swift allocates nothing; libcrypto 3.0 frees and mallocs its state of
+    /// 112 bytes at every start, which only its deprecated calls avoid (`SHA256()` does it three times, 300 ns).
     public static func digest(_ bytes: Span<UInt8>) -> Digest {
         var words: [4 of UInt64] = .init(repeating: 0)
         unsafe bytes.withUnsafeBufferPointer { bytes in
             unsafe withUnsafeMutableBytes(of: &words) { words in
                 unsafe HashContext.ofThisThread { context in
-                    // A nil algorithm means the one of the call before, whose state is reused without a malloc.
+                    // A nil algorithm means the one of the call before: no fetch, no lock.
                     unsafe expect(EVP_DigestInit_ex2(context, nil, nil) == 1, "EVP_DigestInit_ex2")
                     unsafe expect(
                         EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1,
