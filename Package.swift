@@ -132,7 +132,6 @@ let package = Package(
         tests("LimitsTests", ["Limits"]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
-        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
