@@ -210,7 +210,12 @@ final class FakeControlPlane: Sendable {
     }
 
     private func usage(_ call: Call) -> [UInt8]? {
-        guard let batch = try? UsageBatch.decode(call.body) else { return response(400) }
+        let batch: UsageBatch
+        do {
+            batch = try UsageBatch.decode(call.body)
+        } catch {
+            return response(400)
+        }
         return state.withLock { state in
             state.batches.append(batch)
             let fault = state.usageFaults.isEmpty ? nil : state.usageFaults.removeFirst()
