@@ -136,9 +136,10 @@ import Testing
         writer.announce("\(NodeFixture.lineage) 6")
         #expect(await nacked(fixture, because: "version 4 is older than the enforced 5"))
         #expect(agent.status.version == 5)
-        // Once the head is right again the node says so.
-        writer.publish(fixture.snapshot(5), lineage: NodeFixture.lineage, version: 5, isAnnounced: false)
-        writer.announce("\(NodeFixture.lineage) 6")
+        // Once the head is right again the node says so: heartbeats make it ask the control plane.
+        fixture.control.serve(fixture.snapshot(5), lineage: NodeFixture.lineage, version: 5)
+        writer.publish(fixture.snapshot(5), lineage: NodeFixture.lineage, version: 5)
+        writer.beat()
         #expect(await eventually { agent.status.refusal == nil })
         #expect(await eventually { fixture.control.state.withLock { $0.reports.last?.status } == "ack" })
     }

@@ -112,13 +112,13 @@ import Testing
         #expect(await eventually { fixture.control.state.withLock { $0.reports.last?.version } == 2 })
         #expect(await eventually { agent.liveNodes == 3 })
         let report = try #require(fixture.control.state.withLock { $0.reports.last })
-        #expect(report.boot_id == "boot-1")
+        #expect(report.bootID == "boot-1")
         #expect(report.lineage == NodeFixture.lineage)
         #expect(report.status == "ack")
         #expect(report.reason == nil)
-        #expect(report.snapshot_source == "control")
+        #expect(report.source == "control")
         #expect(report.url == "http://127.0.0.1:8080")
-        #expect(report.started_at_ms > 1_700_000_000_000)
+        #expect(report.startedAt > 1_700_000_000_000)
     }
 
     @Test func `repeat as a heartbeat`() async throws {
