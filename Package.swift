@@ -139,6 +139,8 @@ let package = Package(
         tests("StackTests", ["Stack"]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
+        tests("TidyTests", []),
+        tests("WeirTests", ["Policy", "Stack", "weir"]),
     ],
     swiftLanguageModes: [.v6]
 )
