@@ -26,6 +26,12 @@ enum Pipeline {
             exchange.answer(.badRequest(error), origin: .gateway)
             return
         }
+        // Background answers are never metered here, and stored ones are shared by all who use the provider's key
+        // (WIRE.md, section 3): until ids are bound to their app, neither passes.
+        guard !parsed.isBackground, !parsed.usesServerState else {
+            exchange.answer(.storedResponses, origin: .gateway)
+            return
+        }
         exchange.isStream = parsed.stream
         let name = parsed.model?.decoded(in: body.span) ?? []
         guard let model = exchange.active.policies.model(named: name) else {

@@ -107,14 +107,18 @@ final class UpstreamExchange: TransferDelegate {
     }
 
     func transferDidFinish(_ transfer: Transfer, _ outcome: TransferOutcome) {
-        if stripper != nil {
-            var kept: [UInt8] = []
-            stripper?.finish(into: &kept)
-            pass(kept.span, of: transfer)
-        }
         switch outcome {
-        case .complete: finish(.complete)
-        case .failed(let failure): finish(.failed(failure))
+        case .complete:
+            if stripper != nil {
+                var kept: [UInt8] = []
+                stripper?.finish(into: &kept)
+                pass(kept.span, of: transfer)
+            }
+            finish(.complete)
+        case .failed(let failure):
+            // Half an event of the provider's must not run into the error event that follows.
+            stripper?.discardHeld()
+            finish(.failed(failure))
         }
     }
 
@@ -134,7 +138,7 @@ final class UpstreamExchange: TransferDelegate {
         event.summary = UpstreamSummary(
             end: end,
             nextSequenceNumber: tap.lastSequenceNumber + 1,
-            isAtEventBoundary: tap.isAtEventBoundary,
+            isAtEventBoundary: stripper != nil || tap.isAtEventBoundary,
             usage: usage,
             source: source,
             firstByteMicroseconds: firstByteMicroseconds,
