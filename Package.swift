@@ -113,6 +113,8 @@ let package = Package(
             path: "Sources/weir",
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
+
+        tests("ReactorTests", ["Reactor"]),
     ],
     swiftLanguageModes: [.v6]
 )
