@@ -113,6 +113,7 @@ let package = Package(
             path: "Sources/weir",
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
+        tests("PostgresTests", ["Postgres"]),
         tests("SecretsTests", ["Secrets"]),
     ],
     swiftLanguageModes: [.v6]
