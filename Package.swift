@@ -131,6 +131,7 @@ let package = Package(
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("PostgresTests", ["Postgres"]),
         tests("SecretsTests", ["Secrets"]),
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
