@@ -123,7 +123,11 @@ let package = Package(
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
 
-        tests("TelemetryTests", ["Telemetry", logging]),
+        tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
+        tests(
+            "NodeTests",
+            ["Gateway", "Ledger", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
+        ),
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
@@ -135,6 +139,8 @@ let package = Package(
         tests("StackTests", ["Stack"]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
+        tests("TidyTests", []),
+        tests("WeirTests", ["Policy", "Stack", "weir"]),
     ],
     swiftLanguageModes: [.v6]
 )
