@@ -134,10 +134,13 @@ let package = Package(
         tests("SecretsTests", ["Secrets"]),
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
-        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
+        tests("TidyTests", []),
+        tests("WeirTests", ["Policy", "Stack", "weir"]),
     ],
     swiftLanguageModes: [.v6]
 )
