@@ -141,6 +141,13 @@ let package = Package(
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
         tests("TidyTests", []),
+        .testTarget(
+            name: "EndToEnd",
+            // Started by path: the programs are dependencies only so that they are built first.
+            dependencies: ["Stack", "weir", "weir-control", "weir-gateway"],
+            exclude: ["sdk_openai.py", "sdk_anthropic.py"],
+            swiftSettings: strict
+        ),
         tests("WeirTests", ["Policy", "Stack", "weir"]),
         tests("ReactorTests", ["Reactor"]),
     ],
