@@ -101,6 +101,10 @@ let package = Package(
             [
                 "Codec", "Ledger", "Limits", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
                 hummingbird, logging,
+            ],
+            resources: [
+                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),
         program(
