@@ -79,11 +79,20 @@ let package = Package(
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
         library("Postgres", ["CPostgres", "Reactor"]),
-        library("Policy", ["Codec", "LLMWire", "Limits", "Tokens"]),
+        library(
+            "Policy",
+            ["Codec", "LLMWire", "Limits", "Secrets", "Tokens"],
+            resources: [
+                .embedInCode("Resources/model_allowlist.schema.json"),
+                .embedInCode("Resources/rate_limit.schema.json"),
+                .embedInCode("Resources/request_size.schema.json"),
+                .embedInCode("Resources/token_limit.schema.json"),
+            ]
+        ),
         library("Snapshot", ["Codec", "Policy", "Secrets"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
-        library("Stack", ["Secrets"]),
+        library("Stack", ["CLinux", "Secrets"]),
 
         // The two programs and the command line.
         library(
@@ -117,6 +126,16 @@ let package = Package(
             path: "Sources/weir",
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
+
+        tests("TelemetryTests", ["Telemetry", logging]),
+        tests("CodecTests", ["Codec"]),
+        tests("LedgerTests", ["Codec", "Ledger"]),
+        tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("SecretsTests", ["Secrets"]),
+        tests("BreakerTests", ["Breaker"]),
+        tests("LimitsTests", ["Limits"]),
+        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
+        tests("StackTests", ["Stack"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -10,3 +10,8 @@ static inline int weir_eventfd_create(void) { return eventfd(0, EFD_NONBLOCK | E
 
 // prctl is variadic.
 static inline int weir_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+// glibc declares these two only under _GNU_SOURCE, which Swift's importer does not define.
+#include <spawn.h>
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
