@@ -108,8 +108,7 @@ let package = Package(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "Ledger", "Limits", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
-                hummingbird, logging,
+                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", hummingbird, logging,
             ],
             resources: [
                 .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
@@ -119,7 +118,7 @@ let package = Package(
         program(
             "weir-control",
             path: "controlplane/weir-control",
-            ["ControlPlane", "Telemetry", arguments, logging]
+            ["ControlPlane", "Secrets", "Telemetry", arguments, logging]
         ),
         program(
             "weir",

@@ -3,12 +3,14 @@
 
 import Policy
 import Postgres
+import Snapshot
 
 /// Operations that are not a resource's.
 struct AdminRoutes: Sendable {
     let store: Store
     let nodes: NodeRegistry
     let keeper: SnapshotKeeper
+    let holder: SnapshotHolder
     let publisher: Publisher
     let isReady: @Sendable () -> Bool
 
@@ -43,7 +45,7 @@ struct AdminRoutes: Sendable {
 
     private func currentSnapshot(_ call: Call) async throws -> Answer {
         try call.query.allowOnly([])
-        guard let current = keeper.current else { throw Problem.unavailable }
+        guard let current = holder.current else { throw Problem.unavailable }
         let counts = current.counts
         let live = nodes.live(at: Timestamp.now)
         let applied = live.filter { $0.lineage == current.lineage && $0.version >= Int64(current.version) }

@@ -65,6 +65,7 @@ struct Query: Sendable {
             guard let name = percentDecoded(parts[0], plusIsSpace: true),
                 let value = percentDecoded(parts.count > 1 ? parts[1] : "", plusIsSpace: true)
             else { throw .badRequest("The query string is not well encoded.") }
+            guard !name.utf8.contains(0), !value.utf8.contains(0) else { throw .badRequest("The query contains NUL.") }
             guard values.updateValue(value, forKey: name) == nil else {
                 throw .badParameter(name, "given twice")
             }

@@ -9,6 +9,8 @@ extension Problem {
         case .uniqueViolation: self = Self.unique(error.constraint)
         case .foreignKeyViolation where error.constraint == "routes_provider_fkey":
             self = .conflict("A model still has a route to this provider; change the model first.")
+        case .cancelled: self = .unavailable
+        case .notNullViolation, .checkViolation, .decoding: self = .internalFailure
         case .foreignKeyViolation: self = .conflict("Something else still refers to this, or what this refers to is gone.")
         case .connection, .timeout, .poolExhausted, .readOnly, .diskFull, .serialization, .tooManyConnections:
             self = .unavailable

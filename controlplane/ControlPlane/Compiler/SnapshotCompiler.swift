@@ -52,7 +52,9 @@ final class SnapshotCompiler: Sendable {
     func compile() async throws -> CompiledSnapshot {
         let clock = ContinuousClock()
         let start = clock.now
-        let rows = try await store.pool.transaction { session in try await ConfigurationRows.read(session) }
+        let rows = try await store.pool.transaction(isolation: .repeatableRead) { session in
+            try await ConfigurationRows.read(session)
+        }
         let content = SnapshotContent(
             apps: try apps(rows),
             policies: try policies(rows),
@@ -98,7 +100,7 @@ final class SnapshotCompiler: Sendable {
                     tags: try row.stringArray("tags"),
                     createdAt: try row.milliseconds("created_at"),
                     expiresAt: try row.optionalMilliseconds("expires_at"),
-                    isRevoked: !row.isNull("revoked_at")
+                    isRevoked: try !row.isNull("revoked_at")
                 )
             )
         }
@@ -228,7 +230,6 @@ private struct ConfigurationRows: Sendable {
     let routes: [PostgresRow]
 
     static func read(_ session: PostgresConnection) async throws -> ConfigurationRows {
-        _ = try await session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         let heads = try await session.query("SELECT version, lineage, changed_at FROM configuration")
         guard let head = heads.first else {
             throw CompileError(resource: "configuration", id: "", reason: "its row is missing")

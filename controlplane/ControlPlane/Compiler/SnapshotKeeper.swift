@@ -1,52 +1,31 @@
-// Holds the snapshot of the newest version, compiled here, for nodes that ask over HTTP and for the publisher. A
-// commit rings the bell; a burst of commits is compiled once. Without PostgreSQL the last one is served on.
+// Compiles the configuration whenever its version is another than the current snapshot's. A commit here or elsewhere
+// rings the bell; a burst of commits is compiled once. Without PostgreSQL the last snapshot is served on.
 
 import Logging
 import Postgres
 import Secrets
 import Synchronization
 
-/// Compiles on change and gives out the current snapshot; any thread.
+/// Keeps the holder's snapshot up to date.
 final class SnapshotKeeper: Sendable {
     /// How often the version is looked at when no bell rings.
     static let lookInterval = Duration.seconds(1)
-    /// Older snapshots whose chunks are still given out: a node may be reading one.
-    static let keptSnapshots = 8
-
-    /// Rings when a new snapshot is current.
-    let compiled = Beacon()
-
-    private struct State {
-        var current: CompiledSnapshot?
-        var older: [CompiledSnapshot] = []
-        var failure: String?
-    }
 
     private let compiler: SnapshotCompiler
+    private let holder: SnapshotHolder
     private let store: Store
     private let logger: Logger
-    private let state = Mutex(State())
+    private let reason = Mutex<String?>(nil)
 
-    init(compiler: SnapshotCompiler, store: Store, logger: Logger) {
+    init(compiler: SnapshotCompiler, holder: SnapshotHolder, store: Store, logger: Logger) {
         self.compiler = compiler
+        self.holder = holder
         self.store = store
         self.logger = logger
     }
 
-    /// The newest compiled snapshot; nil before the first.
-    var current: CompiledSnapshot? { state.withLock { $0.current } }
-
     /// Why the newest version could not be compiled; nil when it could.
-    var failure: String? { state.withLock { $0.failure } }
-
-    /// A chunk of the current snapshot or a recent one.
-    func chunk(_ digest: Digest) -> [UInt8]? {
-        let snapshots = state.withLock { ($0.current.map { [$0] } ?? []) + $0.older }
-        for snapshot in snapshots {
-            if let chunk = snapshot.encoded.chunks[digest] { return chunk }
-        }
-        return nil
-    }
+    var failure: String? { reason.withLock { $0 } }
 
     /// Follows the configuration until cancelled.
     func run() async {
@@ -57,49 +36,42 @@ final class SnapshotKeeper: Sendable {
         }
     }
 
+    /// Rings the bell when any control plane commits, until cancelled. The stream also yields when its connection is
+    /// new, because a notification may have been missed before.
+    func listen() async {
+        for await _ in store.pool.listen(Store.channel) { store.committed.notify() }
+    }
+
     private func look() async {
         do {
-            guard try await isBehind() else { return }
-            let snapshot = try await compiler.compile()
-            if accept(snapshot) {
-                compiled.notify()
+            if try await isBehind() {
+                let snapshot = try await compiler.compile()
+                holder.accept(snapshot)
                 logger.debug(
                     "snapshot compiled",
                     metadata: ["version": "\(snapshot.version)", "us": "\(snapshot.compileMicroseconds)"]
                 )
             }
+            reason.withLock { $0 = nil }
         } catch is CancellationError {
             return
         } catch {
             let text = Self.describe(error)
-            let isNew = state.withLock { state in
-                defer { state.failure = text }
-                return state.failure != text
+            let isNew = reason.withLock { reason in
+                defer { reason = text }
+                return reason != text
             }
-            if isNew { logger.error("no new snapshot; the last one stays", metadata: ["reason": "\(text)"]) }
+            if isNew, !Task.isCancelled {
+                logger.error("no new snapshot; the last one stays", metadata: ["reason": "\(text)"])
+            }
         }
     }
 
     private func isBehind() async throws -> Bool {
-        guard let current else { return true }
-        let rows = try await store.pool.query("SELECT version, lineage FROM configuration", [])
+        guard let current = holder.current else { return true }
+        let rows = try await store.pool.query("SELECT version, lineage FROM configuration")
         guard let row = rows.first else { return true }
-        let isSame = try UInt64(row.int("version")) == current.version && hex(row.bytes("lineage")) == current.lineage
-        if isSame { state.withLock { $0.failure = nil } }
-        return !isSame
-    }
-
-    private func accept(_ snapshot: CompiledSnapshot) -> Bool {
-        state.withLock { state in
-            state.failure = nil
-            if let current = state.current {
-                if current.position == snapshot.position { return false }
-                state.older.insert(current, at: 0)
-                if state.older.count > Self.keptSnapshots { state.older.removeLast() }
-            }
-            state.current = snapshot
-            return true
-        }
+        return try UInt64(row.int("version")) != current.version || hex(row.bytes("lineage")) != current.lineage
     }
 
     private static func describe(_ error: any Error) -> String {

@@ -30,8 +30,7 @@ struct AppliedWait: Sendable {
 /// Waits until all live nodes enforce a version.
 struct AppliedWaiter: Sendable {
     let nodes: NodeRegistry
-    /// The lineage versions are counted in now.
-    let lineage: @Sendable () -> String?
+    let holder: SnapshotHolder
 
     /// - Throws: 504 naming the nodes that lag, with the reason of those that refused, when the time is over.
     func wait(for version: Int64, _ wait: AppliedWait) async throws(Problem) {
@@ -40,13 +39,14 @@ struct AppliedWaiter: Sendable {
         while true {
             let rings = nodes.changed.rings
             let lagging = lagging(version)
-            if lagging.isEmpty, lineage() != nil { return }
+            if lagging.isEmpty, isCompiled(version) { return }
             guard clock.now < deadline, !Task.isCancelled else {
                 let names = lagging.prefix(20).map { node in
                     let reason = node.status == .nack ? ", refused a newer one: \(node.reason ?? "no reason given")" : ""
                     return "\(node.nodeID) (has version \(node.version)\(reason))"
                 }
-                throw .notApplied("Not applied by: \(names.joined(separator: ", ")).", version: version)
+                let detail = names.isEmpty ? "It is not compiled yet." : "Not applied by: \(names.joined(separator: ", "))."
+                throw .notApplied(detail, version: version)
             }
             await nodes.changed.wait(past: rings, atMost: min(deadline - clock.now, .milliseconds(250)))
             // Another control plane may have heard the report; one that cannot be asked changes nothing.
@@ -54,8 +54,10 @@ struct AppliedWaiter: Sendable {
         }
     }
 
+    private func isCompiled(_ version: Int64) -> Bool { holder.current.map { Int64($0.version) >= version } ?? false }
+
     private func lagging(_ version: Int64) -> [NodeReport] {
-        let lineage = lineage()
+        let lineage = holder.current?.lineage
         return nodes.live(at: Timestamp.now).filter { $0.version < version || $0.lineage != lineage }
     }
 }

@@ -3,12 +3,13 @@
 import Ledger
 import Policy
 import Secrets
+import Snapshot
 
 /// Operations under `/internal/v1`.
 struct NodeRoutes: Sendable {
     static let maxPollSeconds = 60
 
-    let keeper: SnapshotKeeper
+    let holder: SnapshotHolder
     let nodes: NodeRegistry
     let ingest: UsageIngest
 
@@ -36,8 +37,8 @@ struct NodeRoutes: Sendable {
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(seconds)
         while true {
-            let rings = keeper.compiled.rings
-            let current = keeper.current
+            let rings = holder.compiled.rings
+            let current = holder.current
             if let current, Self.etag(current) != known {
                 return Answer(
                     contentType: "application/octet-stream",
@@ -49,7 +50,7 @@ struct NodeRoutes: Sendable {
                 guard let current else { throw Problem.unavailable }
                 return Answer(status: 304, contentType: nil, headers: ["etag": Self.etag(current)])
             }
-            await keeper.compiled.wait(past: rings, atMost: deadline - clock.now)
+            await holder.compiled.wait(past: rings, atMost: deadline - clock.now)
         }
     }
 
@@ -57,7 +58,7 @@ struct NodeRoutes: Sendable {
 
     private func chunk(_ call: Call) async throws -> Answer {
         try call.query.allowOnly([])
-        guard let digest = Digest(hex: call.parameter("digest")), let chunk = keeper.chunk(digest) else {
+        guard let digest = Digest(hex: call.parameter("digest")), let chunk = holder.chunk(digest) else {
             throw Problem.notFound
         }
         return Answer(contentType: "application/octet-stream", body: chunk)

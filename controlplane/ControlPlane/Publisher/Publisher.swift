@@ -6,6 +6,7 @@ import Logging
 import Postgres
 import Reactor
 import Secrets
+import Snapshot
 import Synchronization
 
 /// Publishes snapshots.
@@ -24,14 +25,14 @@ final class Publisher: Sendable {
     }
 
     private let pool: PostgresPool
-    private let keeper: SnapshotKeeper
+    private let holder: SnapshotHolder
     private let redis: RedisClient
     private let logger: Logger
     private let state = Mutex(State())
 
-    init(pool: PostgresPool, keeper: SnapshotKeeper, redis: RedisClient, logger: Logger) {
+    init(pool: PostgresPool, holder: SnapshotHolder, redis: RedisClient, logger: Logger) {
         self.pool = pool
-        self.keeper = keeper
+        self.holder = holder
         self.redis = redis
         self.logger = logger
     }
@@ -62,7 +63,7 @@ final class Publisher: Sendable {
         var nextBeat = clock.now
         var nextRefresh = clock.now
         while !Task.isCancelled {
-            let rings = keeper.compiled.rings
+            let rings = holder.compiled.rings
             if clock.now >= nextBeat {
                 // Proves that the session, and with it the lock, is still there.
                 _ = try await session.query("SELECT 1", [])
@@ -76,13 +77,13 @@ final class Publisher: Sendable {
             } else {
                 await publishIfNew()
             }
-            await keeper.compiled.wait(past: rings, atMost: max(.milliseconds(1), nextBeat - clock.now))
+            await holder.compiled.wait(past: rings, atMost: max(.milliseconds(1), nextBeat - clock.now))
         }
         _ = try await session.query("SELECT pg_advisory_unlock($1)", [.int(Self.lockID)])
     }
 
     private func publishIfNew() async {
-        guard let current = keeper.current else { return }
+        guard let current = holder.current else { return }
         let isPublished = state.withLock { $0.published?.position == current.position }
         guard !isPublished else { return }
         do {
@@ -96,7 +97,7 @@ final class Publisher: Sendable {
     }
 
     private func beat() async {
-        guard let published = state.withLock({ $0.published }), published.position == keeper.current?.position else {
+        guard let published = state.withLock({ $0.published }), published.position == holder.current?.position else {
             await publishIfNew()
             return
         }

@@ -32,7 +32,7 @@ enum Migrations {
             // The lock is taken inside the script's own transaction and ends with it; whoever comes second finds the
             // row and its script fails on the primary key, which is asked again below.
             if try await isRun(file.name, digest, pool) { continue }
-            do {
+            do throws(PostgresError) {
                 try await pool.runScript(
                     """
                     BEGIN;
@@ -43,8 +43,8 @@ enum Migrations {
                     """
                 )
                 logger.info("database migrated", metadata: ["file": "\(file.name)"])
-            } catch let error as PostgresError where error.kind == .uniqueViolation {
-                guard try await isRun(file.name, digest, pool) else { throw error }
+            } catch {
+                guard error.kind == .uniqueViolation, try await isRun(file.name, digest, pool) else { throw error }
             }
         }
         try await refuseUnknown(pool)

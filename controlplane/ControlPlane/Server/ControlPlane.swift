@@ -12,21 +12,21 @@ import Synchronization
 
 /// A control plane: the admin API, the compiler and publisher of snapshots, and the nodes' endpoints.
 public final class ControlPlane: Sendable {
-    /// Most open client connections; more wait in the backlog.
+    /// Open client connections; more wait in the backlog.
     static let maxConnections = 2048
     /// Idle client connections are closed; longer than the longest long-poll.
     static let idleSeconds: Int64 = 75
 
-    private let configuration: ControlPlaneConfiguration
-    private let logger: Logger
+    let configuration: ControlPlaneConfiguration
+    let logger: Logger
     private let pool: PostgresPool
     private let redis: RedisClient
     private let store: Store
     private let nodes: NodeRegistry
+    private let holder: SnapshotHolder
     private let keeper: SnapshotKeeper
     private let publisher: Publisher
-    private let responder: AdminResponder
-    private let isMigrated: Atomic<Bool>
+    private let isMigrated = Atomic<Bool>(false)
 
     /// Checks the configuration and makes all parts; connects nothing yet.
     ///
@@ -34,17 +34,16 @@ public final class ControlPlane: Sendable {
     ///   - configuration: addresses, tokens and keys.
     ///   - registry: the policy kinds.
     ///   - logger: gets one line per event worth knowing.
-    /// - Throws: `ConfigurationError` for a token that is too short or a key of the wrong size.
+    /// - Throws: `ConfigurationError` for a token that is too short; what the pools throw for bad settings.
     public init(
         _ configuration: ControlPlaneConfiguration,
         registry: PolicyRegistry = .standard,
         logger: Logger
     ) throws {
-        guard let adminToken = TokenDigest(configuration.adminToken.reveal()) else {
-            throw ConfigurationError("the admin token must be at least \(TokenDigest.minBytes) bytes")
-        }
-        guard let fleetToken = TokenDigest(configuration.fleetToken.reveal()) else {
-            throw ConfigurationError("the fleet token must be at least \(TokenDigest.minBytes) bytes")
+        for (name, token) in [("admin", configuration.adminToken), ("fleet", configuration.fleetToken)] {
+            guard TokenDigest(token.reveal()) != nil else {
+                throw ConfigurationError("the \(name) token must be at least \(TokenDigest.minBytes) bytes")
+            }
         }
         self.configuration = configuration
         self.logger = logger
@@ -58,10 +57,14 @@ public final class ControlPlane: Sendable {
             )
         )
         redis = try RedisClient(
-            RedisConfiguration(host: configuration.redisHost, port: configuration.redisPort, commandDeadline: .seconds(2))
+            RedisConfiguration(
+                host: configuration.redisHost,
+                port: configuration.redisPort,
+                commandDeadline: .seconds(2)
+            )
         )
         nodes = NodeRegistry(pool: pool, logger: logger)
-        let holder = SnapshotHolder()
+        holder = SnapshotHolder()
         store = Store(
             pool: pool,
             sealingKey: configuration.sealingKey,
@@ -72,16 +75,111 @@ public final class ControlPlane: Sendable {
         )
         let compiler = SnapshotCompiler(store: store, signingKey: configuration.signingKey)
         keeper = SnapshotKeeper(compiler: compiler, holder: holder, store: store, logger: logger)
-        publisher = Publisher(pool: pool, keeper: keeper, redis: redis, logger: logger)
-        let isMigrated = ReadyFlag()
-        self.isMigrated = isMigrated
-        responder = AdminResponder(
-            table: RouteTable(
-                Self.routes(store: store, nodes: nodes, keeper: keeper, publisher: publisher, isMigrated: isMigrated)
-            ),
+        publisher = Publisher(pool: pool, holder: holder, redis: redis, logger: logger)
+    }
+
+    /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
+    ///
+    /// - Parameter onListening: called once with the port.
+    /// - Throws: when the address cannot be listened on, or the database belongs to another build.
+    public func run(onListening: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
+        let application = try application(onListening: onListening)
+        do {
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    try await application.runService()
+                    return true
+                }
+                group.addTask {
+                    try await self.work()
+                    return false
+                }
+                // The server ends first, and well; a failure of the work ends the server.
+                while let isServerDone = try await group.next(), !isServerDone {}
+                group.cancelAll()
+            }
+        } catch is CancellationError {
+            logger.debug("cancelled")
+        }
+        await redis.close()
+        await pool.close()
+        logger.info("stopped")
+    }
+
+    /// All operations; schemas/openapi.yaml describes each, and a test compares the two.
+    var routes: [Route] {
+        let admin = AdminRoutes(
+            store: store,
+            nodes: nodes,
+            keeper: keeper,
+            holder: holder,
+            publisher: publisher,
+            isReady: { [self] in isMigrated.load(ordering: .acquiring) && holder.current != nil }
+        )
+        return admin.routes + App.routes("/v1/apps", store: store) + KeyRoutes(store: store).routes
+            + PolicyRow.routes("/v1/policies", store: store) + Provider.routes("/v1/providers", store: store)
+            + Model.routes("/v1/models", store: store) + UsageRoutes(pool: pool).routes
+            + NodeRoutes(holder: holder, nodes: nodes, ingest: UsageIngest(pool: pool)).routes
+    }
+
+    private func application(
+        onListening: @escaping @Sendable (Int) -> Void
+    ) throws -> Application<AdminResponder> {
+        guard let adminToken = TokenDigest(configuration.adminToken.reveal()),
+            let fleetToken = TokenDigest(configuration.fleetToken.reveal())
+        else { throw ConfigurationError("a token is too short") }
+        let responder = AdminResponder(
+            table: RouteTable(routes),
             adminToken: adminToken,
             fleetToken: fleetToken,
             logger: logger
         )
+        return Application(
+            responder: responder,
+            server: .http1(
+                configuration: HTTP1Channel.Configuration(
+                    idleTimeout: .seconds(Self.idleSeconds),
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: 16 << 10,
+                        maxHeaderListSize: 32 << 10,
+                        maxHeaderFieldCount: 100
+                    )
+                )
+            ),
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port),
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.maxConnections)
+            ),
+            onServerRunning: { channel in onListening(channel.localAddress?.port ?? 0) },
+            logger: logger
+        )
+    }
+
+    /// Migrates when PostgreSQL is there, then compiles, publishes and follows.
+    private func work() async throws {
+        try await migrate()
+        isMigrated.store(true, ordering: .releasing)
+        await withTaskGroup { group in
+            group.addTask { await self.keeper.run() }
+            group.addTask { await self.keeper.listen() }
+            group.addTask { await self.publisher.run() }
+            group.addTask { await self.nodes.run() }
+            await group.waitForAll()
+        }
+    }
+
+    private func migrate() async throws {
+        var delay = Duration.milliseconds(50)
+        while true {
+            do {
+                try await Migrations.run(pool, logger: logger)
+                try await FleetKey.resealProviders(store)
+                return
+            } catch let error as PostgresError where Problem(error).status == 503 {
+                logger.warning("waiting for PostgreSQL", metadata: ["reason": "\(error.message)"])
+                try await Task.sleep(for: delay)
+                delay = min(delay * 2, .seconds(2))
+            }
+        }
     }
 }
