@@ -135,6 +135,8 @@ let package = Package(
         tests("LimitsTests", ["Limits"]),
         tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
+        tests("LLMWireTests", ["LLMWire"]),
+        tests("TokensTests", ["Tokens"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -72,6 +72,10 @@ extension AnswerReading {
                 event.type = try reader.stringOrSkip(data)
             case 4 where key.equals("code", in: data):
                 event.code = try reader.stringOrSkip(data)
+            case 4 where key.equals("item", in: data) && isEventStream:
+                var measure = OutputMeasure()
+                try reader.value(data, visiting: &measure)
+                event.itemBytes = measure.bytes
             case 5 where key.equals("delta", in: data):
                 try readText(data, &reader)
             case 8 where key.equals("response", in: data) && reader.peek(data) == UInt8(ascii: "{"):
@@ -102,6 +106,7 @@ extension AnswerReading {
         var status: JSONString?
         var incompleteReason: JSONString?
         var usage: RawUsage?
+        var itemBytes = 0
         var hasResponse = false
     }
 
@@ -136,6 +141,10 @@ extension AnswerReading {
 
     private mutating func take(_ event: ResponseEvent, in data: Span<UInt8>) {
         if let usage = event.usage { replaceUsage(usage) }
+        // An item begins with what no delta tells, such as a function's name, and is repeated whole when it is done.
+        if let type = event.type, type.equals("response.output_item.added", in: data) {
+            outputTextBytes += event.itemBytes
+        }
         let isDone = event.type.map { $0.equals("response.completed", in: data) } ?? false
         let isIncomplete = event.type.map { $0.equals("response.incomplete", in: data) } ?? false
         let isFailed = event.type.map { $0.equals("response.failed", in: data) } ?? false

@@ -37,14 +37,14 @@ struct AnswerReading: Sendable {
     /// Reads an event's data.
     ///
     /// What is no valid JSON counts as an event and says nothing.
-    mutating func readEvent(_ data: Span<UInt8>, isTooLong: Bool) {
+    mutating func readEvent(_ data: Span<UInt8>, elidedBytes: Int) {
         events += 1
-        guard !isTooLong else { return }
         var copy = self
         do throws(ScanError) {
             var reader = JSONReader(isStrict: false)
             try copy.readValue(data, &reader)
             try reader.expectEnd(data)
+            copy.note(elidedBytes: elidedBytes)
             self = copy
         } catch {
             return
@@ -54,14 +54,14 @@ struct AnswerReading: Sendable {
     /// Reads JSON that stood in an event stream without `data:`; only an error is believed.
     mutating func readBareError(_ data: Span<UInt8>) {
         var copy = AnswerReading(format: format, isEventStream: true)
-        copy.readEvent(data, isTooLong: false)
+        copy.readEvent(data, elidedBytes: 0)
         guard copy.hasError else { return }
         hasError = true
         errorType = copy.errorType
     }
 
     /// Reads the body of an answer that is no event stream.
-    mutating func readBody(_ data: Span<UInt8>) {
+    mutating func readBody(_ data: Span<UInt8>, elidedBytes: Int) {
         var reader = JSONReader(isStrict: false)
         do throws(ScanError) {
             if reader.peek(data) == UInt8(ascii: "[") {
@@ -74,6 +74,7 @@ struct AnswerReading: Sendable {
             }
             try reader.expectEnd(data)
             isWhole = true
+            note(elidedBytes: elidedBytes)
         } catch {
             isWhole = false  // what was read before the fault stays: Gemini's array is sent element by element
         }
@@ -132,6 +133,15 @@ struct AnswerReading: Sendable {
         usage = told
         hasUsage = true
         usageEvents += 1
+    }
+
+    /// Counts what was left out of long strings as text that the model wrote: a picture or a vector is over-
+    /// estimated, but an answer with one has its usage.
+    ///
+    /// The last event of a Responses stream only repeats what the deltas told.
+    mutating func note(elidedBytes: Int) {
+        guard format != .openAIResponses || !isEventStream else { return }
+        outputTextBytes += elidedBytes
     }
 
     /// Takes what a usage tells over what was told before.

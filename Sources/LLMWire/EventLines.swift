@@ -22,7 +22,7 @@ struct EventLines {
         /// Comments and fields without data.
         case none
         /// It has data.
-        case data(isTooLong: Bool)
+        case data
         /// JSON that stands in the stream without `data:`; Gemini's way to tell an error.
         case bare
     }
@@ -47,16 +47,11 @@ struct EventLines {
     private var hasOther = false
     /// Bytes of the byte order mark that may still come.
     private var markLeft = 3
-    /// Set by the owner when it could not keep the event's data.
-    var isTooLong = false
 
     /// Whether no event has begun.
     var isAtEventBoundary: Bool {
         if case .lineStart = place { !hasData && !isBare && !hasOther } else { false }
     }
-
-    /// Whether the line that has begun is a comment.
-    var isInComment: Bool { if case .comment = place { true } else { false } }
 
     /// Says what the event was that ended, and begins the next.
     mutating func takeEvent() -> Event {
@@ -64,10 +59,9 @@ struct EventLines {
             hasData = false
             isBare = false
             hasOther = false
-            isTooLong = false
             place = .lineStart
         }
-        if hasData { return .data(isTooLong: isTooLong) }
+        if hasData { return .data }
         return isBare ? .bare : .none
     }
 

@@ -38,6 +38,21 @@ enum JSONBytes {
         return marks.trailingZeroBitCount >> 3
     }
 
+    /// The offset of the next `"` or `\`, or the end.
+    static func stringStop(_ bytes: Span<UInt8>, from start: Int) -> Int {
+        var index = start
+        while index + 8 <= bytes.count {
+            let word = word(bytes, at: index)
+            let quote = word ^ (ones &* 0x22)
+            let backslash = word ^ (ones &* 0x5c)
+            let marks = (((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)) & highs
+            if marks != 0 { return index + (marks.trailingZeroBitCount >> 3) }
+            index += 8
+        }
+        while index < bytes.count, bytes[index] != 0x22, bytes[index] != 0x5c { index += 1 }
+        return index
+    }
+
     /// The offset of the next LF or CR, or the end.
     static func lineEnd(_ bytes: Span<UInt8>, from start: Int) -> Int {
         var index = start

@@ -29,7 +29,7 @@ private enum Member {
         switch key.decodedCount {
         case 1 where has("n"): self = .choices
         case 4 where has("user"): self = .user
-        case 4 where has("seed"), 4 where has("stop"): self = .noText
+        case 4 where has("stop"): self = .noText
         case 5 where has("model"): self = .model
         case 5 where has("tools"): self = .tools
         case 5 where has("input"): self = .input
@@ -41,8 +41,13 @@ private enum Member {
         case 9 where has("functions"): self = .tools
         case 10 where has("max_tokens"): self = .maxTokens
         case 10 where has("logit_bias"): self = .noText
+        case 12 where has("service_tier"): self = .noText
         case 14 where has("stream_options"): self = .streamOptions
+        case 15 where has("encoding_format"): self = .noText
+        case 16 where has("prompt_cache_key"), 16 where has("reasoning_effort"): self = .noText
         case 17 where has("max_output_tokens"): self = .maxOutputTokens
+        case 17 where has("safety_identifier"): self = .noText
+        case 20 where has("previous_response_id"): self = .noText
         case 21 where has("max_completion_tokens"): self = .maxCompletionTokens
         default: break
         }
@@ -115,7 +120,8 @@ struct RequestScanner {
     // MARK: Scalars
 
     private mutating func model(_ body: Span<UInt8>) throws(ScanError) {
-        guard reader.peek(body) == UInt8(ascii: "\"") else { throw ScanError(.wrongType, at: reader.index) }
+        let byte = reader.peek(body)
+        guard byte == UInt8(ascii: "\"") else { throw wrongType(body, byte) }
         let name = try reader.string(body)
         guard name.decodedCount > 0, name.decodedCount <= ParsedRequest.maxModelBytes else {
             throw ScanError(.badModel, at: name.start)

@@ -40,7 +40,8 @@ public struct TapResult: Sendable, Equatable {
 
 /// Observes one answer, whatever pieces it comes in.
 public struct UsageTap: Sendable {
-    /// Bytes of one event, or of a JSON body, that are looked at.
+    /// Bytes of one event, or of a JSON body, that are looked at, not counting the middles of long strings and rows of
+    /// numbers, which are left out of anything over 64 KiB.
     public static let maxLookedAtBytes = 1 << 20
 
     private var reading: AnswerReading
@@ -48,7 +49,7 @@ public struct UsageTap: Sendable {
     private let isEventStream: Bool
     private var gaveUp = false
     /// The data of the current event, or the body.
-    private var data: [UInt8] = []
+    private var data = AnswerBuffer()
 
     /// Makes a tap for one answer.
     ///
@@ -75,14 +76,14 @@ public struct UsageTap: Sendable {
     /// - Parameter bytes: the next bytes of the body, identity-coded; borrowed for the call.
     public mutating func observe(_ bytes: Span<UInt8>) {
         guard isEventStream else {
-            keep(bytes, from: 0, to: bytes.count)
+            data.append(bytes, from: 0, to: bytes.count)
             return
         }
         var index = 0
         while index < bytes.count {
             switch lines.next(bytes, from: &index) {
-            case .data(let start, let end): keep(bytes, from: start, to: end)
-            case .lineFeed: keepLineFeed()
+            case .data(let start, let end): data.append(bytes, from: start, to: end)
+            case .lineFeed: data.append(0x0a)
             case .event: endEvent(isComplete: true)
             case .other: break
             }
@@ -95,42 +96,30 @@ public struct UsageTap: Sendable {
     public mutating func finish() -> TapResult {
         if isEventStream {
             endEvent(isComplete: false)
-        } else if !gaveUp {
+        } else {
             let body = data
-            reading.readBody(body.span)
+            if body.isFull { gaveUp = true } else { reading.readBody(body.bytes.span, elidedBytes: body.elidedBytes) }
         }
-        data = []
+        data = AnswerBuffer()
         return reading.result(gaveUp: gaveUp)
-    }
-
-    private mutating func keep(_ bytes: Span<UInt8>, from start: Int, to end: Int) {
-        guard data.count + (end - start) <= Self.maxLookedAtBytes else {
-            gaveUp = true
-            lines.isTooLong = true
-            return
-        }
-        append(bytes, from: start, to: end, into: &data)
-    }
-
-    private mutating func keepLineFeed() {
-        if data.count < Self.maxLookedAtBytes { data.append(0x0a) }
     }
 
     private mutating func endEvent(isComplete: Bool) {
         // Taken out and put back, so that its memory is used again for the next event.
-        var event: [UInt8] = []
+        var event = AnswerBuffer()
         swap(&event, &data)
+        gaveUp = gaveUp || event.isFull
         switch lines.takeEvent() {
         case .none: break
-        case .bare: reading.readBareError(event.span)
-        case .data(let isTooLong):
-            if event.count == 6, JSONBytes.begins(event.span, at: 0, with: "[DONE]") {
+        case .bare: reading.readBareError(event.bytes.span)
+        case .data:
+            if event.bytes.count == 6, JSONBytes.begins(event.bytes.span, at: 0, with: "[DONE]") {
                 reading.readDone()
             } else if isComplete {
-                reading.readEvent(event.span, isTooLong: isTooLong)
+                reading.readEvent(event.bytes.span, elidedBytes: event.elidedBytes)
             }
         }
-        event.removeAll(keepingCapacity: true)
+        event.removeAll()
         swap(&event, &data)
     }
 }

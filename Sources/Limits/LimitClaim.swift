@@ -21,7 +21,7 @@ public struct LimitClaim: Sendable {
     public let rule: Int
     /// Names the counter within the app's hash slot: policy id and the `per` values, client text hashed.
     public let counter: [UInt8]
-    /// The most that a window admits, 0...2⁵³ (a Lua number's exact range).
+    /// The most that a window admits, 0...2⁵³ - 1: one more is still a Lua number that is exact.
     public let limit: Int64
     /// The window's length in milliseconds, whole seconds, 1,000...31 days.
     public let windowMilliseconds: Int64

@@ -14,7 +14,7 @@ public enum ReserveScript {
     /// The script's text.
     public static let source: [UInt8] = PackageResources.reserve_lua
 
-    /// Counters are exact up to here; costs and limits are held to it.
+    /// Counters are exact up to here, a Lua number's exact range; costs and limits are held to it.
     static let maxCount: Int64 = 1 << 53
 
     /// The most elements of a reply, for the connection's bound.
@@ -32,7 +32,8 @@ public enum ReserveScript {
         var arguments: [[UInt8]] = []
         arguments.reserveCapacity(3 * claims.count)
         for claim in claims {
-            let limit = clamped(claim.limit)
+            // One below, so that the first count over the limit is a number that Lua can tell from it.
+            let limit = min(clamped(claim.limit), maxCount - 1)
             arguments.append(Decimal.bytes(clamped(claim.cost)))
             arguments.append(Decimal.bytes(claim.isShadow ? -1 - limit : limit))
             arguments.append(Decimal.bytes(claim.windowMilliseconds))

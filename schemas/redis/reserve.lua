@@ -4,7 +4,7 @@
 -- KEYS   one counter per claim, all in one {app} slot
 -- ARGV   per claim: cost, limit, window in ms
 --        cost    0...2^53
---        limit   0...2^53; of a shadow claim -1 - limit: it is charged when it fits and never refuses
+--        limit   0...2^53 - 1; of a shadow claim -1 - limit: it is charged when it fits and never refuses
 --        window  whole seconds; windows begin at its multiples since the Unix epoch
 -- reply  integers only: refused, now, then per claim used, last
 --        refused  0, or the first claim (from 1) that refuses: then nothing was charged

@@ -38,7 +38,11 @@ final class ChunkFetch {
 
     /// Makes a fetch that `start()` begins.
     ///
-    /// - Parameter redis: nil when Redis is known to be out, so that nothing waits for its deadline.
+    /// - Parameters:
+    ///   - wanted: each once.
+    ///   - redis: nil when Redis is known to be out, so that nothing waits for its deadline.
+    ///   - control: asked for what Redis lacks.
+    ///   - done: called once, unless the fetch is cancelled.
     init(
         _ wanted: [Wanted],
         redis: RedisConnection?,

@@ -50,8 +50,10 @@ struct HeadTracker: Sendable {
 
     /// The reading that `.readHead` asked for is over, with all that followed from it.
     ///
-    /// - Parameter foundNews: whether the head led to a swap; if a hint caused the reading and it did not, the
-    ///   next hint waits.
+    /// - Parameters:
+    ///   - foundNews: whether the head led to a swap; if a hint caused the reading and it did not, the next one waits.
+    ///   - now: since any origin, the same in every call.
+    /// - Returns: what to do next.
     mutating func readEnded(foundNews: Bool, now: Duration) -> Action {
         isBusy = false
         if !foundNews, isByHint { pausedUntil = now + futilePause }

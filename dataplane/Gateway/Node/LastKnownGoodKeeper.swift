@@ -25,9 +25,9 @@ final class LastKnownGoodKeeper: Sendable {
         thread = try ReactorHandle.start(name: "weir-lkg")
     }
 
-    /// The newest valid copy; reads on the caller's thread.
-    func load(verifyingKey: VerifyingKey) -> EncodedSnapshot? {
-        store.load(verifyingKey: verifyingKey)
+    /// The valid copies, the newest first; reads on the caller's thread.
+    func copies(verifyingKey: VerifyingKey) -> [StoredSnapshot] {
+        store.copies(verifyingKey: verifyingKey)
     }
 
     /// Queues a copy; one that still waits is replaced, since only the newest counts.
@@ -45,7 +45,7 @@ final class LastKnownGoodKeeper: Sendable {
 
     private func write() {
         guard let copy = waiting.withLock({ $0.take() }) else { return }
-        do {
+        do throws(DiskError) {
             try store.save(EncodedSnapshot(manifest: copy.manifest, chunks: copy.chunks))
         } catch {
             logger.error("the last-known-good copy was not written", metadata: ["reason": "\(error)"])

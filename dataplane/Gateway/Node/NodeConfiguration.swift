@@ -4,7 +4,9 @@ public import Secrets
 
 /// How a node names itself and whom it follows.
 public struct NodeConfiguration: Sendable {
-    /// Names this node; stays the same over restarts. `[A-Za-z0-9._-]`, 1 to 64 of them.
+    /// Names this node; stays the same over restarts.
+    ///
+    /// 1 to 64 of `A-Z a-z 0-9 . _ -`.
     public let nodeID: String
     /// Names this run of the node; another one after every start.
     public let bootID: String

@@ -87,15 +87,14 @@ final class SnapshotTaker {
         self.onSnapshot = onSnapshot
     }
 
-    /// Enforces the last-known-good copy, when there is a valid one.
+    /// Enforces the last-known-good copy: the newer of the two that this build can enforce.
     func takeFromDisk() {
-        guard let copy = store.load(verifyingKey: configuration.verifyingKey) else { return }
-        let offer = Offer(copy.manifest, .disk) { _ in }
-        do throws(SnapshotError) {
-            let manifest = try SnapshotDecoder.manifest(copy.manifest, verifyingKey: configuration.verifyingKey)
-            try build(manifest, offer, copy.chunks)
-        } catch {
-            logger.error("the last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
+        for copy in store.copies(verifyingKey: configuration.verifyingKey) {
+            do throws(SnapshotError) {
+                return try build(copy.manifest, copy.content, copy.encoded.chunks, from: .disk)
+            } catch {
+                logger.error("a last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
+            }
         }
     }
 
@@ -181,7 +180,8 @@ final class SnapshotTaker {
 
     private func finish(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) {
         do throws(SnapshotError) {
-            try build(manifest, offer, gathered)
+            let content = try SnapshotDecoder.content(manifest: manifest) { digest in gathered[digest] }
+            try build(manifest, content, gathered, from: offer.source)
         } catch {
             // Every chunk is what its digest says, so a second look would find the same.
             condemned = offer.digest
@@ -192,8 +192,12 @@ final class SnapshotTaker {
         end(.swapped)
     }
 
-    private func build(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) throws(SnapshotError) {
-        let content = try SnapshotDecoder.content(manifest: manifest) { digest in gathered[digest] }
+    private func build(
+        _ manifest: Manifest,
+        _ content: SnapshotContent,
+        _ gathered: [Digest: [UInt8]],
+        from source: SnapshotSource
+    ) throws(SnapshotError) {
         let snapshot = try EnforcedSnapshot(manifest: manifest, content: content, registry: registry)
         let identity = manifest.identity
         chunks = gathered
@@ -203,7 +207,6 @@ final class SnapshotTaker {
         enforced = identity
         gate.enforced(identity, createdAt: manifest.createdAt)
         onSnapshot(snapshot)
-        let source = offer.source
         let createdAt = manifest.createdAt
         shared.update { status in
             status.version = identity.version
