@@ -23,7 +23,7 @@ public final class ControlPlane: Sendable {
     private let redis: RedisClient
     private let store: Store
     private let nodes: NodeRegistry
-    private let holder: SnapshotHolder
+    let holder: SnapshotHolder
     private let keeper: SnapshotKeeper
     private let publisher: Publisher
     private let isMigrated = Atomic<Bool>(false)
@@ -80,14 +80,23 @@ public final class ControlPlane: Sendable {
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
     ///
-    /// - Parameter onListening: called once with the port.
+    /// - Parameters:
+    ///   - stopsOnSignals: whether SIGTERM and SIGINT end it well; false leaves the signals alone, for tests.
+    ///   - onListening: called once with the port.
     /// - Throws: when the address cannot be listened on, or the database belongs to another build.
-    public func run(onListening: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
+    public func run(
+        stopsOnSignals: Bool = true,
+        onListening: @escaping @Sendable (Int) -> Void = { _ in }
+    ) async throws {
         let application = try application(onListening: onListening)
         do {
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 group.addTask {
-                    try await application.runService()
+                    if stopsOnSignals {
+                        try await application.runService()
+                    } else {
+                        try await application.runService(gracefulShutdownSignals: [])
+                    }
                     return true
                 }
                 group.addTask {
@@ -101,7 +110,7 @@ public final class ControlPlane: Sendable {
         } catch is CancellationError {
             logger.debug("cancelled")
         }
-        await redis.close()
+        redis.close()
         await pool.close()
         logger.info("stopped")
     }
