@@ -1,5 +1,6 @@
 // As much of JSON Schema and OpenAPI as schemas/openapi.yaml uses, to hold answers against it.
 
+import Stack
 import Testing
 import Yams
 
@@ -109,5 +110,5 @@ extension JSON {
 }
 
 extension JSON: ExpressibleByArrayLiteral {
-    public init(arrayLiteral elements: JSON...) { self = .array(elements) }
+    init(arrayLiteral elements: JSON...) { self = .array(elements) }
 }

@@ -1,5 +1,7 @@
 // The rules that all operations share, each tried on one that has it.
 
+import Postgres
+import Stack
 import Testing
 
 @testable import ControlPlane
@@ -34,7 +36,9 @@ import Testing
         let wrongMethod = try await plane.send("DELETE", "/v1/apps")
         #expect(wrongMethod.status == 405)
         #expect(wrongMethod.header("allow") == "GET, POST")
-        for query in ["?limit=0", "?limit=201", "?limit=x", "?cursor=x", "?unknown=1", "?limit=1&limit=2", "?limit=%zz"] {
+        for query in [
+            "?limit=0", "?limit=201", "?limit=x", "?cursor=x", "?unknown=1", "?limit=1&limit=2", "?limit=%zz",
+        ] {
             #expect(try await plane.send("GET", "/v1/apps\(query)").status == 400, "\(query)")
         }
         #expect(try await plane.send("GET", "/v1/apps/%00").status == 404)
@@ -116,7 +120,9 @@ import Testing
         let key = [(name: "Idempotency-Key", value: "race")]
         let ids = try await withThrowingTaskGroup(of: String.self) { group in
             for _ in 0..<8 {
-                group.addTask { try await plane.send("POST", "/v1/apps", "{\"name\":\"a\"}", headers: key).string("id") }
+                group.addTask {
+                    try await plane.send("POST", "/v1/apps", "{\"name\":\"a\"}", headers: key).string("id")
+                }
             }
             return try await group.reduce(into: Set<String>()) { $0.insert($1) }
         }
@@ -128,16 +134,9 @@ import Testing
         let plane = try await TestPlane.start()
         let writers = 6
         let each = 10
-        try await withThrowingTaskGroup { group in
+        try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in 0..<writers {
-                group.addTask {
-                    for index in 0..<each {
-                        let name = "w\(writer)-\(index)"
-                        #expect(try await plane.send("POST", "/v1/apps", "{\"name\":\"\(name)\"}").status == 201)
-                        // A refused change must not use a version up.
-                        #expect(try await plane.send("POST", "/v1/apps", "{\"name\":\"\(name)\"}").status == 409)
-                    }
-                }
+                group.addTask { try await makeApps(each, by: writer, on: plane) }
             }
             try await group.waitForAll()
         }
@@ -156,6 +155,15 @@ import Testing
         #expect(entry["version"] == .integer(1 + count))
         #expect(entry["action"] == "create")
         await plane.stop()
+    }
+
+    private func makeApps(_ count: Int, by writer: Int, on plane: TestPlane) async throws {
+        for index in 0..<count {
+            let body = "{\"name\":\"w\(writer)-\(index)\"}"
+            #expect(try await plane.send("POST", "/v1/apps", body).status == 201)
+            // A refused change must not use a version up.
+            #expect(try await plane.send("POST", "/v1/apps", body).status == 409)
+        }
     }
 }
 

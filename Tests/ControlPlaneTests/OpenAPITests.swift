@@ -2,6 +2,9 @@
 // missing from it.
 
 import Ledger
+import Secrets
+import Snapshot
+import Stack
 import Testing
 import Yams
 
@@ -48,7 +51,9 @@ import Yams
             called.insert(operation)
             return reply
         }
-        func life(_ name: String, _ collection: String, _ body: String, _ patch: String) async throws -> (String, String) {
+        func life(_ name: String, _ collection: String, _ body: String, _ patch: String) async throws -> (
+            String, String
+        ) {
             let made = try await call("create\(name)", "POST", collection, body)
             let path = try #require(made.header("location"))
             let read = try await call("get\(name)", "GET", path)
@@ -65,12 +70,14 @@ import Yams
 
         let (app, appID) = try await life("App", "/v1/apps", "{\"name\":\"a\",\"tags\":[\"t\"]}", "{\"tier\":\"x\"}")
         let (key, keyID) = try await life("Key", "\(app)/keys", "{}", "{\"name\":\"n\"}")
-        let policy = "{\"kind\":\"request_size\",\"config\":{\"max_bytes\":9},\"scope\":{\"key\":\"\(keyID)\"},\"priority\":1}"
+        let policy =
+            "{\"kind\":\"request_size\",\"config\":{\"max_bytes\":9},\"scope\":{\"key\":\"\(keyID)\"},\"priority\":1}"
         let (policyPath, _) = try await life("Policy", "/v1/policies", policy, "{\"priority\":null}")
         _ = try await call("validatePolicy", "POST", "/v1/policies/validate", policy)
         _ = try await call("validatePolicy", "POST", "/v1/policies/validate", "{}")
         _ = try await call("listPolicyKinds", "GET", "/v1/policy-kinds")
-        let provider = "{\"name\":\"p\",\"kind\":\"openai\",\"base_url\":\"https://api.openai.com/v1\",\"credential\":\"sk\"}"
+        let provider =
+            "{\"name\":\"p\",\"kind\":\"openai\",\"base_url\":\"https://api.openai.com/v1\",\"credential\":\"sk\"}"
         let (providerPath, _) = try await life("Provider", "/v1/providers", provider, "{\"name\":\"q\"}")
         let model = "{\"name\":\"m\",\"routes\":[{\"provider\":\"q\",\"upstream_model\":\"u\"}]}"
         let (modelPath, _) = try await life("Model", "/v1/models", model, "{\"name\":\"n\"}")

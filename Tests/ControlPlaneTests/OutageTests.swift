@@ -1,5 +1,6 @@
 // PostgreSQL away: bounded 503s, nodes served on, all of it healing without hands.
 
+import Postgres
 import Stack
 import Testing
 

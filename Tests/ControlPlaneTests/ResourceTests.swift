@@ -1,6 +1,8 @@
 // Each resource through its life: made, read, put back, changed, refused, gone.
 
+import Postgres
 import Secrets
+import Stack
 import Testing
 
 @testable import ControlPlane
@@ -22,7 +24,10 @@ import Testing
                 "mode"
             ),
             ("/v1/providers", "{\"name\":\"q\",\"kind\":\"anthropic\",\"base_url\":\"http://127.0.0.1:9/\"}", "name"),
-            ("/v1/models", "{\"name\":\"m\",\"routes\":[{\"provider\":\"p\",\"upstream_model\":\"gpt-4o\",\"weight\":3}]}", "name"),
+            (
+                "/v1/models",
+                "{\"name\":\"m\",\"routes\":[{\"provider\":\"p\",\"upstream_model\":\"gpt-4o\",\"weight\":3}]}", "name"
+            ),
         ]
         for (collection, body, member) in bodies {
             let made = try await plane.send("POST", collection, body)
@@ -85,15 +90,27 @@ import Testing
 
 @Suite struct `A policy` {
     @Test(arguments: [
-        ("{\"kind\":\"rate_limit\",\"config\":{\"limit\":0,\"window\":\"1m\"},\"scope\":{\"global\":true}}", "/config/limit"),
-        ("{\"kind\":\"rate_limit\",\"config\":{\"limit\":1,\"window\":\"1m\",\"x\":1},\"scope\":{\"global\":true}}", "/config/x"),
+        (
+            "{\"kind\":\"rate_limit\",\"config\":{\"limit\":0,\"window\":\"1m\"},\"scope\":{\"global\":true}}",
+            "/config/limit"
+        ),
+        (
+            "{\"kind\":\"rate_limit\",\"config\":{\"limit\":1,\"window\":\"1m\",\"x\":1},\"scope\":{\"global\":true}}",
+            "/config/x"
+        ),
         ("{\"kind\":\"request_size\",\"config\":{},\"scope\":{\"global\":true}}", "/config/max_bytes"),
         ("{\"kind\":\"nothing\",\"config\":{},\"scope\":{\"global\":true}}", "/kind"),
         ("{\"kind\":\"cel\",\"config\":{\"deny_if\":\"true\"},\"scope\":{\"global\":true}}", "/kind"),
         ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"global\":false}}", "/scope/global"),
         ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{}}", "/scope"),
-        ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"global\":true,\"app\":\"a\"}}", "/scope"),
-        ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"global\":true},\"mode\":\"off\"}", "/mode"),
+        (
+            "{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"global\":true,\"app\":\"a\"}}",
+            "/scope"
+        ),
+        (
+            "{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"global\":true},\"mode\":\"off\"}",
+            "/mode"
+        ),
         ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"app\":\"app_none\"}}", "/scope/app"),
         ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"key\":\"none\"}}", "/scope/key"),
     ])
@@ -133,7 +150,8 @@ import Testing
     @Test func `keeps its credential to itself, sealed to its row`() async throws {
         let plane = try await TestPlane.start()
         let secret = "sk-canary-\(SecureRandom.string(length: 16, alphabet: .base62))"
-        let body = "{\"name\":\"p\",\"kind\":\"openai\",\"base_url\":\"https://api.openai.com/v1\",\"credential\":\"\(secret)\"}"
+        let body =
+            "{\"name\":\"p\",\"kind\":\"openai\",\"base_url\":\"https://api.openai.com/v1\",\"credential\":\"\(secret)\"}"
         let made = try await plane.send("POST", "/v1/providers", body, headers: [(name: "Idempotency-Key", value: "p")])
         #expect(made.status == 201 && !made.response.text.contains(secret))
         let id = try made.string("id")

@@ -2,6 +2,7 @@
 // made for it, a port of its own. Redis is nobody's unless a test brings one.
 
 import Logging
+import Postgres
 import Secrets
 import Stack
 import Synchronization
@@ -15,6 +16,25 @@ private enum SharedPostgres {
         let directory = try TemporaryDirectory(prefix: "weir-control-tests")
         let path = PrivatePostgres.usableDirectory(preferring: "\(directory.path)/postgres")
         return (directory, try await PrivatePostgres.start(directory: path))
+    }
+}
+
+/// How many planes run at once: the shared server has 100 connections, a plane takes up to 14.
+private actor Gate {
+    static let shared = Gate()
+    private var free = 5
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    func enter() async {
+        if free > 0 {
+            free -= 1
+        } else {
+            await withCheckedContinuation { waiting.append($0) }
+        }
+    }
+
+    func leave() {
+        if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
     }
 }
 
@@ -43,6 +63,7 @@ final class TestPlane: Sendable {
     let fleetKey: [UInt8]
     let connectionString: String
     let plane: ControlPlane
+    private let isGated: Bool
     private let running: Task<Void, any Error>
 
     /// Starts one and waits until it is ready.
@@ -56,6 +77,8 @@ final class TestPlane: Sendable {
         redisPort: Int = 1,
         sharing other: TestPlane? = nil
     ) async throws -> TestPlane {
+        // A second plane of a test comes in with the first, or two such tests could wait for each other.
+        if other == nil { await Gate.shared.enter() }
         let database: String
         if let other {
             database = other.connectionString
@@ -71,6 +94,7 @@ final class TestPlane: Sendable {
 
     private init(_ connectionString: String, redisPort: Int, sharing other: TestPlane?) async throws {
         self.connectionString = connectionString
+        isGated = other == nil
         signingKey = other?.signingKey ?? .generate()
         sealingKey = other?.sealingKey ?? SecureRandom.bytes(32)
         fleetKey = other?.fleetKey ?? SecureRandom.bytes(32)
@@ -101,6 +125,7 @@ final class TestPlane: Sendable {
     func stop() async {
         running.cancel()
         _ = await running.result
+        if isGated { await Gate.shared.leave() }
     }
 
     private static func makeDatabase(on server: PrivatePostgres) async throws -> String {

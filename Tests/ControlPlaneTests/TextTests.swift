@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct `JSON text` {
     @Test(arguments: [
-        "null", "true", "-0", "0", "9223372036854775807", "1.5", "-2.5e-3", "\"\"", "\"a\\u00e9\\ud83d\\ude00\\n\"", "[]", "{}",
+        "null", "true", "-0", "0", "9223372036854775807", "1.5", "-2.5e-3", "\"\"", "\"a\\u00e9\\ud83d\\ude00\\n\"",
+        "[]", "{}",
         "[1,[2,{\"a\":null}]]", " { \"b\" : 1 , \"a\" : [ ] } ",
     ])
     func `is read and written to the same value`(text: String) throws {
@@ -16,7 +17,8 @@ import Testing
 
     @Test(arguments: [
         "", " ", "nul", "01", "+1", "1.", ".5", "1e", "9223372036854775808", "1e999", "\"", "\"\\x\"", "\"\\ud800\"",
-        "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\u{1}\"", "[1,]", "[1", "{\"a\"}", "{\"a\":1,}", "{a:1}", "{\"a\":1,\"a\":2}",
+        "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\u{1}\"", "[1,]", "[1", "{\"a\"}", "{\"a\":1,}", "{a:1}",
+        "{\"a\":1,\"a\":2}",
         "{\"a\":1,\"\\u0061\":2}", "1 2", "[] x", "tru", "\u{FEFF}{}", "NaN",
     ])
     func `is refused when another parser might read it otherwise`(text: String) {
@@ -52,11 +54,13 @@ import Testing
 }
 
 @Suite struct `A time` {
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-        (1_795_518_504_120, "2026-11-24T11:08:24.120Z"), (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
-        (-1, "1969-12-31T23:59:59.999Z"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_795_518_504_120, "2026-11-24T11:08:24.120Z"), (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] as [(Int64, String)]
+    )
     func `is written and read in RFC 3339`(milliseconds: Int64, text: String) {
         #expect(Timestamp.text(milliseconds) == text)
         #expect(Timestamp.milliseconds(text) == milliseconds)

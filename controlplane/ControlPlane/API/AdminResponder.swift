@@ -1,8 +1,8 @@
 // From HTTP to a Call and back: matches the route, checks the token, bounds and reads the body, and turns every error
 // into a problem. Everything a client can be told passes here.
 
-import Hummingbird
 import HTTPTypes
+import Hummingbird
 import Logging
 import Postgres
 import Secrets

@@ -33,7 +33,9 @@ struct ObjectReader {
     /// A text of 1 to `maxBytes` bytes without control characters.
     ///
     /// - Returns: nil, with a fault noted, when it is something else; nil without one when absent and not required.
-    mutating func text(_ name: String, maxBytes: Int = 256, required: Bool = false, allowsEmpty: Bool = false) -> String? {
+    mutating func text(_ name: String, maxBytes: Int = 256, required: Bool = false, allowsEmpty: Bool = false)
+        -> String?
+    {
         guard let value = take(name) else {
             if required { refuse(name, "is required") }
             return nil

@@ -11,7 +11,8 @@ extension Problem {
             self = .conflict("A model still has a route to this provider; change the model first.")
         case .cancelled: self = .unavailable
         case .notNullViolation, .checkViolation, .decoding: self = .internalFailure
-        case .foreignKeyViolation: self = .conflict("Something else still refers to this, or what this refers to is gone.")
+        case .foreignKeyViolation:
+            self = .conflict("Something else still refers to this, or what this refers to is gone.")
         case .connection, .timeout, .poolExhausted, .readOnly, .diskFull, .serialization, .tooManyConnections:
             self = .unavailable
         case .other:

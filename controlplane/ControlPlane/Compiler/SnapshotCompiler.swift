@@ -188,7 +188,11 @@ final class SnapshotCompiler: Sendable {
         guard provider.hasCredential else { return nil }
         // Sealed by another fleet key only for a moment, while the key is rotated: nodes could not open it.
         guard try row.optionalString("fleet_key_id") == store.fleetKey.id else {
-            throw CompileError(resource: "provider", id: provider.id, reason: "its credential is under another fleet key")
+            throw CompileError(
+                resource: "provider",
+                id: provider.id,
+                reason: "its credential is under another fleet key"
+            )
         }
         return try row.bytes("fleet_sealed")
     }

@@ -1,8 +1,8 @@
 // Takes usage batches in exactly once: COPY into a staging table of the connection's own, then one merge keyed on
 // (node, boot, sequence) that also moves the hourly sums. A batch sent twice changes nothing the second time.
 
-import Ledger
 import Codec
+import Ledger
 import Postgres
 
 /// Writes usage.

@@ -78,7 +78,8 @@ enum Timestamp {
         let start = bytes.startIndex
         guard sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-"), bytes.count == 6,
             bytes[start + 3] == UInt8(ascii: ":"),
-            let hours = number(bytes[(start + 1)..<(start + 3)]), let minutes = number(bytes[(start + 4)..<(start + 6)]),
+            let hours = number(bytes[(start + 1)..<(start + 3)]),
+            let minutes = number(bytes[(start + 4)..<(start + 6)]),
             hours < 24, minutes < 60
         else { return nil }
         return (sign == UInt8(ascii: "-") ? -1 : 1) * (hours * 60 + minutes)

@@ -42,10 +42,12 @@ struct AppliedWaiter: Sendable {
             if lagging.isEmpty, isCompiled(version) { return }
             guard clock.now < deadline, !Task.isCancelled else {
                 let names = lagging.prefix(20).map { node in
-                    let reason = node.status == .nack ? ", refused a newer one: \(node.reason ?? "no reason given")" : ""
+                    let reason =
+                        node.status == .nack ? ", refused a newer one: \(node.reason ?? "no reason given")" : ""
                     return "\(node.nodeID) (has version \(node.version)\(reason))"
                 }
-                let detail = names.isEmpty ? "It is not compiled yet." : "Not applied by: \(names.joined(separator: ", "))."
+                let detail =
+                    names.isEmpty ? "It is not compiled yet." : "Not applied by: \(names.joined(separator: ", "))."
                 throw .notApplied(detail, version: version)
             }
             await nodes.changed.wait(past: rings, atMost: min(deadline - clock.now, .milliseconds(250)))

@@ -76,7 +76,8 @@ final class NodeRegistry: Sendable {
             if previous == nil, state.nodes.count >= Self.maxNodes { return nil }
             state.nodes[report.nodeID] = report
             state.unwritten.insert(report.nodeID)
-            let isSame = previous?.version == report.version && previous?.lineage == report.lineage
+            let isSame =
+                previous?.version == report.version && previous?.lineage == report.lineage
                 && previous?.status == report.status && previous?.bootID == report.bootID
             return (!isSame, state.nodes.values.count { $0.isLive(at: report.seenAt) })
         }

@@ -68,7 +68,9 @@ enum BaseURL {
                 }
             })
         else { return "has a host with characters that host names do not have" }
-        guard !name.split(separator: ".", omittingEmptySubsequences: false).contains("") else { return "has a broken host" }
+        guard !name.split(separator: ".", omittingEmptySubsequences: false).contains("") else {
+            return "has a broken host"
+        }
         if let address = IPv4.parse(name) {
             return isForbidden(address) ? "names a link-local, metadata or unspecified address" : nil
         }

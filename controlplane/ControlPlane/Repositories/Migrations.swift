@@ -18,15 +18,20 @@ enum Migrations {
     ///
     /// - Throws: `MigrationError` when the database and this build do not belong together.
     static func run(_ pool: PostgresPool, logger: Logger) async throws {
-        try await pool.runScript(
-            """
-            SELECT pg_advisory_lock(\(lockID));
-            CREATE TABLE IF NOT EXISTS schema_migrations (
-                name text PRIMARY KEY, digest bytea NOT NULL, run_at timestamptz NOT NULL DEFAULT now()
-            );
-            SELECT pg_advisory_unlock(\(lockID));
-            """
-        )
+        // Nothing is written when nothing is missing, so that a read-only database can still be served from.
+        let found = try await pool.query("SELECT to_regclass('schema_migrations') IS NOT NULL AS is_there")
+        if try found.first?.bool("is_there") != true {
+            try await pool.runScript(
+                """
+                BEGIN;
+                SELECT pg_advisory_xact_lock(\(lockID));
+                CREATE TABLE IF NOT EXISTS schema_migrations (
+                    name text PRIMARY KEY, digest bytea NOT NULL, run_at timestamptz NOT NULL DEFAULT now()
+                );
+                COMMIT;
+                """
+            )
+        }
         for file in files {
             let digest = SHA256.digest(file.sql)
             // The lock is taken inside the script's own transaction and ends with it; whoever comes second finds the

@@ -96,7 +96,8 @@ struct Provider: WritableResource {
         case .null: return .remove
         case .string(let text):
             // It becomes a header's value: nothing that could end the line may be in it.
-            if !(1...maxCredentialBytes).contains(text.utf8.count) || !text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            if !(1...maxCredentialBytes).contains(text.utf8.count) || !text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+            {
                 reader.refuse("credential", "must be 1 to \(maxCredentialBytes) printable ASCII characters, no spaces")
             }
             return .set(Redacted(text))
