@@ -135,16 +135,24 @@ let package = Package(
             ]
         ),
         tests("TelemetryTests", ["Telemetry", logging]),
+        tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
+        tests(
+            "NodeTests",
+            ["Gateway", "Ledger", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
+        ),
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
         tests("SecretsTests", ["Secrets"]),
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
-        tests("PolicyTests", ["Codec", "LLMWire", "Limits", "Policy"]),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
         tests("StackTests", ["Stack"]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
+        tests("TidyTests", []),
+        tests("WeirTests", ["Policy", "Stack", "weir"]),
     ],
     swiftLanguageModes: [.v6]
 )

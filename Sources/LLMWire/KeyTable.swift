@@ -7,6 +7,11 @@ struct KeyTable {
     static let maxMembers = 128
     private static let capacity = 2 * maxMembers
 
+    /// Different names with one hash, in one body: a chance of one in millions for honest bodies, so more than a few are
+    /// made on purpose, to have each compared.
+    static let maxCollisions = 16
+
+    private var collisions = 0
     /// A hash in the upper half, the offset of the name's first byte in the lower.
     private var entries: [256 of UInt64] = .init(repeating: 0)
     private var count = 0
@@ -25,6 +30,8 @@ struct KeyTable {
         for index in base..<count where UInt32(truncatingIfNeeded: entries[index] >> 32) == hash {
             let other = Int(entries[index] & 0xffff_ffff)
             guard try !Self.areEqual(key, at: other, in: bytes) else { throw ScanError(.duplicateKey, at: key.start) }
+            collisions += 1
+            guard collisions <= Self.maxCollisions else { throw ScanError(.tooManyMembers, at: key.start) }
         }
         guard count - base < Self.maxMembers, count < Self.capacity else {
             throw ScanError(.tooManyMembers, at: key.start)

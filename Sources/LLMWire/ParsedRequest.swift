@@ -35,6 +35,11 @@ public struct ParsedRequest: Sendable {
     public internal(set) var messageCount = 0
     /// Whether tools or functions are offered to the model.
     public internal(set) var hasTools = false
+    /// Whether a Responses call continues what the provider keeps (`previous_response_id`, `conversation`): its input is
+    /// larger than its body, and the id may be another client's.
+    public internal(set) var usesServerState = false
+    /// Whether a Responses call runs in the background: its usage is told only to a later GET.
+    public internal(set) var isBackground = false
     /// Pictures among the content parts.
     public internal(set) var imageCount = 0
     /// Inputs given as token ids (embeddings, legacy completions): unreadable for rules about text.

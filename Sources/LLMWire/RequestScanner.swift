@@ -18,6 +18,8 @@ private enum Member {
     case bestOf
     case user
     case metadata
+    case background
+    case serverState
     case noText
     case text
 
@@ -41,13 +43,15 @@ private enum Member {
         case 9 where has("functions"): self = .tools
         case 10 where has("max_tokens"): self = .maxTokens
         case 10 where has("logit_bias"): self = .noText
+        case 10 where has("background"): self = .background
+        case 12 where has("conversation"): self = .serverState
         case 12 where has("service_tier"): self = .noText
         case 14 where has("stream_options"): self = .streamOptions
         case 15 where has("encoding_format"): self = .noText
         case 16 where has("prompt_cache_key"), 16 where has("reasoning_effort"): self = .noText
         case 17 where has("max_output_tokens"): self = .maxOutputTokens
         case 17 where has("safety_identifier"): self = .noText
-        case 20 where has("previous_response_id"): self = .noText
+        case 20 where has("previous_response_id"): self = .serverState
         case 21 where has("max_completion_tokens"): self = .maxCompletionTokens
         default: break
         }
@@ -112,6 +116,12 @@ struct RequestScanner {
         case .bestOf: try choices(body, isRead: endpoint == .chatCompletions || endpoint == .completions)
         case .user: try user(body)
         case .metadata: try metadata(body)
+        case .background:
+            guard endpoint == .responses else { return try reader.skip(body) }
+            request.isBackground = try flag(body)
+        case .serverState:
+            if reader.peek(body) != UInt8(ascii: "n") { request.usesServerState = endpoint == .responses }
+            try reader.skip(body)
         case .noText: try reader.skip(body)
         case .text: try text(body)
         }
@@ -284,10 +294,12 @@ struct RequestScanner {
         try reader.enterContainer()
         let base = keys.enter()
         var isFirst = true
+        measure.isInMessage = true
         while let key = try reader.nextKey(body, isFirst: &isFirst) {
             try keys.insert(key, in: body, base: base)
             try text(body)
         }
+        measure.isInMessage = false
         keys.leave(base)
     }
 

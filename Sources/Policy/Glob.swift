@@ -55,38 +55,51 @@ struct GlobSet: Sendable {
     /// Whether any pattern matches the whole name.
     func matches(_ name: Span<UInt8>) -> Bool {
         guard name.count <= Self.maxNameBytes else { return false }
-        for pattern in patterns where name.count >= pattern.minBytes && matches(name, pattern) {
-            return true
+        // By index: unoptimized builds allocate for a collection's slices and iterators, and the tests count.
+        var index = 0
+        while index < patterns.count {
+            if name.count >= patterns[index].minBytes, matches(name, patterns[index]) { return true }
+            index += 1
         }
         return false
     }
 
     private func matches(_ name: Span<UInt8>, _ pattern: Pattern) -> Bool {
-        let first = pieces[Int(pattern.pieces.lowerBound)]
+        let firstPiece = Int(pattern.pieces.lowerBound)
+        let lastPiece = Int(pattern.pieces.upperBound) - 1
+        let first = pieces[firstPiece]
         guard isEqual(name, at: 0, first) else { return false }
-        guard pattern.pieces.count > 1 else { return name.count == first.count }
-        let last = pieces[Int(pattern.pieces.upperBound) - 1]
-        let end = name.count - last.count
-        var offset = first.count
+        guard firstPiece < lastPiece else { return name.count == Int(first.upperBound - first.lowerBound) }
+        let last = pieces[lastPiece]
+        let end = name.count - Int(last.upperBound - last.lowerBound)
         guard isEqual(name, at: end, last) else { return false }
-        for index in pattern.pieces.dropFirst().dropLast() {
-            guard let next = find(pieces[Int(index)], in: name, from: offset, to: end) else { return false }
+        var offset = Int(first.upperBound - first.lowerBound)
+        var index = firstPiece + 1
+        while index < lastPiece {
+            guard let next = find(pieces[index], in: name, from: offset, to: end) else { return false }
             offset = next
+            index += 1
         }
         return offset <= end
     }
 
     private func isEqual(_ name: Span<UInt8>, at offset: Int, _ piece: Range<Int32>) -> Bool {
-        guard offset >= 0, offset + piece.count <= name.count else { return false }
         let start = Int(piece.lowerBound)
-        for index in 0..<piece.count where name[offset + index] != bytes[start + index] { return false }
+        let count = Int(piece.upperBound) - start
+        guard offset >= 0, offset + count <= name.count else { return false }
+        var index = 0
+        while index < count {
+            guard name[offset + index] == bytes[start + index] else { return false }
+            index += 1
+        }
         return true
     }
 
     /// The offset after the leftmost occurrence of the piece.
     private func find(_ piece: Range<Int32>, in name: Span<UInt8>, from: Int, to end: Int) -> Int? {
         let start = Int(piece.lowerBound)
-        guard !piece.isEmpty else { return from }
+        let count = Int(piece.upperBound) - start
+        guard count > 0 else { return from }
         var matched = 0
         var offset = from
         while offset < end {
@@ -95,7 +108,7 @@ struct GlobSet: Sendable {
             }
             if name[offset] == bytes[start + matched] { matched += 1 }
             offset += 1
-            if matched == piece.count { return offset }
+            if matched == count { return offset }
         }
         return nil
     }

@@ -169,6 +169,7 @@ struct WindowLimit: Sendable {
     init(from reader: inout ProgramReader) throws(ProgramError) {
         let limit = try reader.integer(in: Self.limitRange)
         let window = try reader.integer(in: Self.windowRange)
+        guard window.isMultiple(of: 1_000) else { throw reader.failure(.outOfBounds) }
         guard let algorithm = WindowAlgorithm(rawValue: try reader.u8()) else { throw reader.failure(.outOfBounds) }
         let perKey = try reader.bool()
         let perModel = try reader.bool()

@@ -16,14 +16,16 @@ public enum TokenEstimate {
 
     /// Tokens that offering any tool adds beside the tools' own text.
     ///
-    /// - Source: Anthropic's tool use page, table of tool-use system prompts: 530 for the largest (Claude 3 Opus, any).
+    /// - Source: Anthropic's page "Tool use pricing and tokens", table of tool-use system prompts, read 2026-11-24: 530
+    ///   for the largest listed (Claude 3 Opus, auto); some room for models that are not listed.
     public static let perToolUse = 640
 
-    /// Tokens of one picture.
+    /// Tokens of one picture: a working bound, not a proof.
     ///
-    /// Tiles: 85 + 170 × 8 for GPT-4o; patches: 1,536 × 2.46 = 3,779 for GPT-4.1 nano; Anthropic: at most 4,784 for
-    /// models with high resolution, 1,600 for the others. GPT-4o mini charges 33 times a tile's tokens and is not bounded
-    /// by this.
+    /// GPT-4o: 85 + 170 for each of at most 8 tiles of 512 pixels = 1,445 (agentscope's counter, after OpenAI's guide
+    /// "Images and vision", read 2026-11-24). Believed, not verified here: patch models at most 1,536 × 2.46 = 3,779;
+    /// Anthropic at most 4,784. Known to cost more: GPT-4o mini, which charges about 33 times GPT-4o's tokens, and
+    /// Qwen2-VL behind vLLM, at most 16,384. Settling corrects what a bound misses.
     public static let perImage = 5_000
 
     /// The most tokens that a prompt can cost.

@@ -38,6 +38,18 @@ struct Fixture: CustomTestStringConvertible {
 
     static func ofKind(_ kind: String) -> [Fixture] { all.filter { $0.kind == kind } }
 
+    /// The contents of some rows' files.
+    static func contents(_ rows: [Fixture]) -> [[UInt8]] {
+        rows.map { row in
+            do {
+                return try row.bytes
+            } catch {
+                Issue.record("\(row.file) cannot be read: \(error)")
+                return []
+            }
+        }
+    }
+
     private init(row: [String: Any]) throws {
         file = row["file"] as? String ?? ""
         kind = row["kind"] as? String ?? ""

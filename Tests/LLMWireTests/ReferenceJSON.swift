@@ -25,6 +25,15 @@ indirect enum ReferenceJSON: Equatable {
         self = try parser.document()
     }
 
+    /// The document, or nil when it is refused, which has no other reason than the grammar.
+    static func reading(_ text: [UInt8], isStrict: Bool = true) -> ReferenceJSON? {
+        do {
+            return try ReferenceJSON(parsing: text, isStrict: isStrict)
+        } catch {
+            return nil
+        }
+    }
+
     var members: [([UInt8], ReferenceJSON)] {
         if case .object(let members) = self { members.map { ($0.key, $0.value) } } else { [] }
     }

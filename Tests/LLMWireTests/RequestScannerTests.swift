@@ -263,12 +263,27 @@ func refusal(_ body: String, _ endpoint: Endpoint = .chatCompletions) -> ScanErr
             #"{"type":"text","data":"\#(data)","text":"x"}"#,
             #"{"type":"input_audio","input_audio":{"data":"\#(data)","format":"wav"}}"#,
             #"{"type":"image","source":{"media_type":"image/png","x":{"data":"\#(data)"}}}"#,
+            // What a tool was called with is text to the model, whatever it looks like.
+            #"{"type":"tool_use","input":{"source":{"media_type":"image/png","data":"\#(data)"}}}"#,
+            #"{"type":"tool_use","input":{"image_url":{"url":"data:image/png;base64,\#(data)"}}}"#,
+            #"{"type":"tool_use","input":[{"image_url":"data:image/png;base64,\#(data)"}]}"#,
+            #"{"type":"document","source":{"media_type":"image/png","media_type":"text/plain","data":"\#(data)"}}"#,
+            #"{"type":"document","other":{"media_type":"image/png","data":"\#(data)"}}"#,
+            #"{"type":"image_url","url":"data:image/png;base64,\#(data)"}"#,
             #"{"type":"text","text":"data:image/png;base64,\#(data)"}"#,
         ]
         for text in texts {
             let request = try scan(#"{"model":"m","messages":[{"role":"user","content":[\#(text)]}]}"#)
             #expect(request.promptBytes > data.utf8.count, "\(text.prefix(40))")
         }
+        let tool = try scan(#"{"model":"m","tools":[{"default":{"image_url":"data:image/png;base64,\#(data)"}}]}"#)
+        #expect(tool.promptBytes > data.utf8.count)
+        let message = #"{"role":"user","content":[{"type":"tool_use","input":{"a":[]}},\#(shapes[0])]}"#
+        let both = try scan(
+            #"{"model":"m","messages":[\#(message)],"tools":[{"image_url":"data:image/png;base64,\#(data)"}]}"#
+        )
+        #expect(both.imageCount == 1)
+        #expect(both.promptBytes > data.utf8.count && both.promptBytes < 2 * data.utf8.count)
         let two = try scan(
             #"{"model":"m","messages":[{"content":[\#(shapes[0]),{"type":"text","text":"a"},\#(shapes[3])]}]}"#
         )
@@ -282,6 +297,51 @@ func refusal(_ body: String, _ endpoint: Endpoint = .chatCompletions) -> ScanErr
     ])
     func `sees tools`(body: String, hasTools: Bool) throws {
         #expect(try scan(body).hasTools == hasTools)
+    }
+
+    @Test(arguments: [
+        (#"{"model":"m","background":true}"#, true, false), (#"{"model":"m","background":null}"#, false, false),
+        (#"{"model":"m","previous_response_id":"r"}"#, false, true),
+        (#"{"model":"m","conversation":{"id":"c"}}"#, false, true),
+        (#"{"model":"m","previous_response_id":null}"#, false, false),
+    ])
+    func `sees what a Responses call leaves with the provider`(body: String, isBackground: Bool, usesState: Bool) throws
+    {
+        #expect(try scan(body, .responses).isBackground == isBackground)
+        #expect(try scan(body, .responses).usesServerState == usesState)
+        #expect(try scan(body, .chatCompletions).usesServerState == false)
+    }
+
+    @Test func `refuses names that are made to have one hash`() {
+        // Found by search for the hash of KeyTable: same length, same hash, all different.
+        let names = Self.collidingNames(18)
+        #expect(Set(names).count == 18)
+        func body(_ count: Int) -> String {
+            "{\"model\":\"m\"," + names.prefix(count).map { "\"\($0)\":1" }.joined(separator: ",") + "}"
+        }
+        #expect(refusal(body(5)) == nil)
+        #expect(refusal(body(18)) == .tooManyMembers)
+    }
+
+    /// Names of 16 bytes whose second half undoes the difference of the first, as an attacker would make them.
+    private static func collidingNames(_ count: Int) -> [String] {
+        let factor: UInt64 = 0x9e37_79b9_7f4a_7c15
+        var names: [String] = []
+        var target: UInt64?
+        var seed: UInt64 = 0
+        while names.count < count {
+            seed += 1
+            // Letters `a` to `p`, one for each four bits.
+            let first = (0..<8).reduce(UInt64(0)) { $0 | (0x61 + (seed >> ($1 * 4) & 15)) << ($1 * 8) }
+            var hash = (16 &* factor ^ first) &* factor
+            hash ^= hash >> 29
+            let aim = target ?? hash ^ 0x6161_6161_6161_6161
+            target = aim
+            let bytes = [first, hash ^ aim].flatMap { word in (0..<8).map { UInt8(word >> ($0 * 8) & 0xff) } }
+            guard bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c }) else { continue }
+            names.append(text(bytes))
+        }
+        return names
     }
 
     @Test func `keeps no more than a kibibyte`() {

@@ -152,6 +152,28 @@ import Testing
         }
     }
 
+    @Test func `leaves out escapes like other text`() {
+        let filler = String(repeating: #"\n\u0041\""#, count: 200_000)
+        let bytes = Array((#"data: {"choices":[{"delta":{"content":"\#(filler)"}}]}"# + "\n\n" + usageEvent).utf8)
+        let result = tapped(
+            pieces(bytes, at: Array(stride(from: 0, to: bytes.count, by: 999))),
+            .openAIChat,
+            isEventStream: true
+        )
+        #expect(!result.gaveUp)
+        #expect(result.finishReasons.count == 1)
+        #expect(result.outputTextBytes >= 600_000)
+    }
+
+    @Test func `believes nothing but an error of JSON that is no event`() {
+        let stray = #"{"usage":{"prompt_tokens":9,"completion_tokens":9},"model":"x"}"# + "\n\n"
+        let result = tapped([Array((stray + usageEvent).utf8)], .openAIChat, isEventStream: true)
+        #expect(result.usageEvents == 1)
+        #expect(result.usage?.prompt == 5)
+        #expect(result.model == nil)
+        #expect(result.events == 2)
+    }
+
     @Test func `looks at a mebibyte of what is neither, and then lets it pass`() {
         let filler = String(repeating: "{},", count: UsageTap.maxLookedAtBytes / 3)
         let bytes = Array(

@@ -11,14 +11,14 @@ final class BlockingSocket: Sendable {
         descriptor = try Self.open()
         var one: Int32 = 1
         unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-        let bound = Self.withAddress(port) { unsafe bind(descriptor, $0, $1) }
+        let bound = unsafe Self.withAddress(port) { unsafe bind(descriptor, $0, $1) }
         guard bound == 0, listen(descriptor, 64) == 0 else { throw SocketError(call: "bind", code: errno) }
     }
 
     /// Connects.
     init(connectingTo port: Int) throws {
         descriptor = try Self.open()
-        let connected = Self.withAddress(port) { unsafe connect(descriptor, $0, $1) }
+        let connected = unsafe Self.withAddress(port) { unsafe connect(descriptor, $0, $1) }
         guard connected == 0 else { throw SocketError(call: "connect", code: errno) }
     }
 
@@ -42,13 +42,13 @@ final class BlockingSocket: Sendable {
 
     /// The next connection; nil when the socket was shut.
     func accepted() -> BlockingSocket? {
-        let connection = unsafe accept(descriptor, nil, nil)
+        let connection = accept(descriptor, nil, nil)
         return connection < 0 ? nil : BlockingSocket(descriptor: connection)
     }
 
     /// Up to 64 KiB; empty at the end.
     func read() -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
+        unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
             count = max(0, unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0))
         }
     }
@@ -62,7 +62,7 @@ final class BlockingSocket: Sendable {
                     descriptor,
                     buffer.baseAddress?.advanced(by: start),
                     buffer.count - start,
-                    Int32(MSG_NOSIGNAL.rawValue)
+                    Int32(MSG_NOSIGNAL)
                 )
             }
             guard count > 0 else { return }

@@ -11,14 +11,25 @@ import Synchronization
 /// Serves manifests and chunks, takes reports and usage, and fails as it is told.
 final class FakeControlPlane: Sendable {
     struct Report: Decodable {
-        let boot_id: String
+        let bootID: String
         let url: String
         let version: UInt64
         let lineage: String
         let status: String
         let reason: String?
-        let started_at_ms: Int64
-        let snapshot_source: String?
+        let startedAt: Int64
+        let source: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case bootID = "boot_id"
+            case url
+            case version
+            case lineage
+            case status
+            case reason
+            case startedAt = "started_at_ms"
+            case source = "snapshot_source"
+        }
     }
 
     /// What becomes of a call for usage.
@@ -210,7 +221,12 @@ final class FakeControlPlane: Sendable {
     }
 
     private func usage(_ call: Call) -> [UInt8]? {
-        guard let batch = try? UsageBatch.decode(call.body) else { return response(400) }
+        let batch: UsageBatch
+        do {
+            batch = try UsageBatch.decode(call.body)
+        } catch {
+            return response(400)
+        }
         return state.withLock { state in
             state.batches.append(batch)
             let fault = state.usageFaults.isEmpty ? nil : state.usageFaults.removeFirst()

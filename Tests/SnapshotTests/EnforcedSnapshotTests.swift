@@ -93,8 +93,8 @@ import Testing
         var content = try Sample.content()
         content.policies = [
             try Sample.policy("p_late", createdAt: 300, sequence: 1),
-            try Sample.policy("p_second", createdAt: 100, sequence: 8),
-            try Sample.policy("p_first", createdAt: 100, sequence: 7),
+            try Sample.policy("p_a_second", createdAt: 100, sequence: 8),
+            try Sample.policy("p_z_first", createdAt: 100, sequence: 7),
             try Sample.policy("p_app", scope: .app("app_1"), createdAt: 200, sequence: 9),
             try Sample.policy("p_key", scope: .key(try Sample.keyID(11)), createdAt: 150, sequence: 9),
             try Sample.policy("p_last_priority", priority: .max, createdAt: 900, sequence: 1),
@@ -104,7 +104,7 @@ import Testing
             try Sample.policy("p_other", scope: .app("app_2"), createdAt: 1, sequence: 2),
         ]
         let expected = [
-            "p_top", "p_zero_a", "p_zero_b", "p_last_priority", "p_first", "p_second", "p_key", "p_app", "p_late",
+            "p_top", "p_zero_a", "p_zero_b", "p_last_priority", "p_z_first", "p_a_second", "p_key", "p_app", "p_late",
         ]
         var random = Seeded(state: 3)
         for _ in 0..<20 {

@@ -253,6 +253,21 @@ import Testing
         }
     }
 
+    /// Else one app could stand in two chunks, and the one that is not rewritten would keep a revoked key alive.
+    @Test func `is refused when a record is not in the bucket of its id`() throws {
+        let content = SnapshotContent(apps: [try Sample.app(1, keys: 1)], policies: [try Sample.policy("p")])
+        let honest = try Sample.encode(content, buckets: BucketCounts(policies: 2, apps: 2))
+        let manifest = try SnapshotDecoder.manifest(honest.manifest, verifyingKey: Sample.signingKey().verifyingKey)
+        let chunks = try manifest.chunks.map { try #require(honest.chunks[$0.digest]) }
+        #expect(throws: Never.self) { try Sample.decode(try Self.sign(chunks, logarithms: [1, 1])) }
+        for (first, second) in [(1, 2), (3, 4)] {
+            var moved = chunks
+            moved.swapAt(first, second)
+            let encoded = try Self.sign(moved, logarithms: [1, 1])
+            #expect(throws: SnapshotError.self) { try Sample.decode(encoded) }
+        }
+    }
+
     @Test(arguments: 0..<200 as Range<UInt64>)
     func `never crashes and never means two things, whatever its chunks hold`(seed: UInt64) throws {
         let encoded = try Sample.encode(try Sample.content(), buckets: BucketCounts(policies: 1, apps: 1))

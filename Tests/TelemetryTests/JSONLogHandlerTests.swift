@@ -2,6 +2,7 @@
 
 import Foundation  // a JSON parser that is not ours, as the judge
 import Logging
+import Secrets
 import Synchronization
 import Testing
 
@@ -63,6 +64,21 @@ import Testing
         logger.debug("off")
         #expect(lines.all.count == 1)
         #expect(try object(lines.all[0])["node"] as? String == "b")
+    }
+
+    @Test func `never shows a redacted value, however it is put in`() throws {
+        struct Settings: Sendable { let token = Redacted("wk_secret") }
+        let token = Redacted("wk_secret")
+        let settings = Settings()
+        var raw: [UInt8] = []
+        _ = try logged(
+            "\(token) \(settings) \(String(reflecting: settings))",
+            ["a": "\(token)", "b": .stringConvertible(token), "c": "\(settings)", "d": .array(["\(token)"])],
+            raw: &raw
+        )
+        let line = String(decoding: raw, as: UTF8.self)
+        #expect(line.contains("[redacted]"))
+        #expect(!line.contains("wk_secret"))
     }
 
     private struct Shown: CustomStringConvertible, Sendable {

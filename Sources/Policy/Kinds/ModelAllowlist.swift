@@ -89,8 +89,11 @@ private final class ModelAllowlistRule: RuleProgram, @unchecked Sendable {
 
     override func decide(_ request: borrowing PolicyRequest) -> Verdict {
         guard permits(model: request.model.span) else { return .refuse(Refusal(.modelNotAllowed)) }
-        for model in request.upstreamModels where !permits(model: model.span) {
-            return .refuse(Refusal(.modelNotAllowed))
+        var index = 0
+        while index < request.upstreamModels.count {
+            let model = request.upstreamModels[index]
+            guard permits(model: model.span) else { return .refuse(Refusal(.modelNotAllowed)) }
+            index += 1
         }
         return .allow
     }

@@ -5,6 +5,7 @@ import ArgumentParser
 struct SnapshotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
-        abstract: "Look into snapshots."
+        abstract: "Look into snapshots.",
+        subcommands: [InspectCommand.self]
     )
 }

@@ -14,7 +14,7 @@ import Snapshot
 final class SnapshotFollower {
     private enum Poll {
         case none
-        case inFlight(Transfer, isLong: Bool, since: MonotonicTime)
+        case inFlight(Transfer, isLong: Bool, known: SnapshotIdentity?, since: MonotonicTime)
         case waiting(ReactorTimer)
     }
 
@@ -147,7 +147,11 @@ final class SnapshotFollower {
         guard !isStopped, let identity = SnapshotIdentity(announcement: message) else { return }
         lastHeard = reactor.now
         isSubscribed = true
-        if identity == taker.enforced { confirmed() }
+        if identity == taker.enforced {
+            shared.update { $0.confirmedAt = .now }
+            // The head that was refused is gone, says a message; the control plane may say so with authority.
+            if taker.hasRefusal, reactor.now - lastPolled > Self.pollPause { pollOnce() }
+        }
         follow(tracker.announced(identity, now: now))
         review()
     }
@@ -217,7 +221,7 @@ final class SnapshotFollower {
         switch poll {
         case .none:
             if needsPolling { startPoll(isLong: true) }
-        case .inFlight(_, let isLong, _):
+        case .inFlight(_, let isLong, _, _):
             if isLong, !needsPolling { endPoll() }
         case .waiting:
             if !needsPolling { endPoll() }
@@ -243,11 +247,11 @@ final class SnapshotFollower {
             known: known,
             waitSeconds: isLong && known != nil ? timing.pollSeconds : nil
         ) { [weak self] answer in self?.polled(answer) }
-        poll = .inFlight(transfer, isLong: isLong, since: reactor.now)
+        poll = .inFlight(transfer, isLong: isLong, known: known, since: reactor.now)
     }
 
     private func polled(_ answer: ControlClient.Answer) {
-        guard !isStopped, case .inFlight(_, _, let since) = poll else { return }
+        guard !isStopped, case .inFlight(_, _, let known, let since) = poll else { return }
         poll = .none
         switch answer {
         case .response(status: 200, let manifest):
@@ -257,7 +261,6 @@ final class SnapshotFollower {
             taker.offer(manifest, from: .control) { [weak self] outcome in
                 self?.endPoll()
                 if outcome == .swapped {
-                    self?.confirmed()
                     self?.review()
                 } else {
                     self?.pause(Self.pollPause)
@@ -265,7 +268,7 @@ final class SnapshotFollower {
             }
         case .response(status: 304, _):
             pollBackoff.succeeded()
-            confirmed()
+            if let known { taker.confirm(known) }
             // Held for a while: ask again at once. Answered at once: whoever answers does not wait, so we do.
             let elapsed = reactor.now - since
             if elapsed < Self.pollPause { pause(Self.pollPause - elapsed) } else { review() }
@@ -291,14 +294,10 @@ final class SnapshotFollower {
     private func endPoll() {
         switch poll {
         case .none: break
-        case .inFlight(let transfer, _, _): transfer.cancel()
+        case .inFlight(let transfer, _, _, _): transfer.cancel()
         case .waiting(let timer): reactor.cancel(timer)
         }
         poll = .none
-    }
-
-    private func confirmed() {
-        shared.update { $0.confirmedAt = .now }
     }
 
     private var now: Duration { reactor.now.sinceOrigin }

@@ -113,6 +113,21 @@ final class SnapshotTaker {
         if let replaced { for done in replaced.done { done(.refused) } }
     }
 
+    /// Whether the last head that was looked at was refused.
+    var hasRefusal: Bool { lastRefused != nil }
+
+    /// The control plane or a signed head says that this is the newest: a refusal before it is history.
+    func confirm(_ identity: SnapshotIdentity) {
+        guard identity == enforced else { return }
+        shared.update { status in
+            status.refusal = nil
+            status.confirmedAt = .now
+        }
+        guard lastRefused != nil else { return }
+        lastRefused = nil
+        onChange(nil)
+    }
+
     /// Drops what is in hand; nobody is answered any more.
     func stop() {
         fetch?.cancel()
@@ -132,20 +147,11 @@ final class SnapshotTaker {
         }
         switch gate.judge(manifest.identity, createdAt: manifest.createdAt) {
         case .refuse(let reason): refuse(reason)
-        case .same: isSame()
+        case .same:
+            confirm(manifest.identity)
+            end(.same)
         case .take: fetchMissing(of: manifest, offer)
         }
-    }
-
-    private func isSame() {
-        let hadRefusal = lastRefused != nil
-        lastRefused = nil
-        shared.update { status in
-            status.refusal = nil
-            status.confirmedAt = .now
-        }
-        if hadRefusal { onChange(nil) }
-        end(.same)
     }
 
     private func fetchMissing(of manifest: Manifest, _ offer: Offer) {
