@@ -153,6 +153,7 @@ let package = Package(
         tests("TokensTests", ["Tokens"]),
         tests("TidyTests", []),
         tests("WeirTests", ["Policy", "Stack", "weir"]),
+        tests("ReactorTests", ["Reactor"]),
     ],
     swiftLanguageModes: [.v6]
 )
