@@ -109,7 +109,8 @@ let package = Package(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", hummingbird, logging,
+                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", hummingbird,
+                logging,
             ],
             resources: [
                 .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
@@ -130,7 +131,8 @@ let package = Package(
         tests(
             "ControlPlaneTests",
             [
-                "Codec", "ControlPlane", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Stack", logging,
+                "Codec", "ControlPlane", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Stack",
+                logging,
                 .product(name: "Yams", package: "Yams"),
             ]
         ),

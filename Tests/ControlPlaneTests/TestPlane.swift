@@ -71,7 +71,9 @@ final class TestPlane: Sendable {
     /// - Parameters:
     ///   - postgres: a server of the test's own instead of the shared one.
     ///   - redisPort: where Redis is; by default nowhere.
-    ///   - sharing: another plane whose database and keys to use.
+    ///   - other: another plane whose database and keys to use.
+    /// - Returns: a plane that is ready; the test stops it.
+    /// - Throws: whatever went wrong.
     static func start(
         postgres: PrivatePostgres? = nil,
         redisPort: Int = 1,

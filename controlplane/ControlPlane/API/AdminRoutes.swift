@@ -29,8 +29,10 @@ struct AdminRoutes: Sendable {
         ]
     }
 
-    /// Ready means able to answer writes: migrated, and a snapshot compiled. A database that goes away later shows as
-    /// 503 on writes, not here, so that an outage does not take every control plane out of rotation at once.
+    /// Ready means able to answer writes: migrated, and a snapshot compiled.
+    ///
+    /// A database that goes away later shows as 503 on writes, not here, so that an outage does not take every control
+    /// plane out of rotation at once.
     private func readiness(_ call: Call) async throws -> Answer {
         isReady() ? .json(["status": "ready"]) : .json(["status": "starting"], status: 503)
     }

@@ -35,6 +35,7 @@ struct Page: Sendable {
     /// The answer to a list, from `limit + 1` rows read.
     ///
     /// - Parameter rows: each with its sequence number; one more than the limit when there is a next page.
+    /// - Returns: 200 with at most `limit` elements.
     func answer(_ rows: [(sequence: Int64, json: JSON)]) -> Answer {
         let shown = rows.prefix(limit)
         let cursor = rows.count > limit ? shown.last.map { "c\($0.sequence)" } : nil

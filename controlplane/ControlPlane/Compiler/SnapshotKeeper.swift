@@ -36,8 +36,9 @@ final class SnapshotKeeper: Sendable {
         }
     }
 
-    /// Rings the bell when any control plane commits, until cancelled. The stream also yields when its connection is
-    /// new, because a notification may have been missed before.
+    /// Rings the bell when any control plane commits, until cancelled.
+    ///
+    /// The stream also yields when its connection is new, because a notification may have been missed before.
     func listen() async {
         for await _ in store.pool.listen(Store.channel) { store.committed.notify() }
     }

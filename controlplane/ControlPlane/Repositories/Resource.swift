@@ -99,6 +99,7 @@ protocol WritableResource: Resource {
     ///   - members: the body's members.
     ///   - current: the row as it is; nil on create.
     ///   - store: keys and the policy registry.
+    /// - Returns: the fields, each within its bounds.
     /// - Throws: 422 with every fault.
     static func draft(_ members: [JSON.Member], current: Self?, store: Store) throws(Problem) -> Draft
 

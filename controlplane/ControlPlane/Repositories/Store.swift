@@ -50,6 +50,7 @@ struct Store: Sendable {
     ///   - call: names the actor, the precondition, the idempotency key and the wait.
     ///   - body: the rows' change; a problem it throws leaves everything as it was.
     /// - Returns: the answer of `body`, with `weir-version`; a stored one when the idempotency key was seen before.
+    /// - Throws: the problem of `body`, a database error, or 504 when the change is stored but not applied in time.
     func change(_ call: Call, _ body: @Sendable (Change) async throws -> Outcome) async throws -> Answer {
         let wait = try AppliedWait(call.query)
         let idempotency = try IdempotencyRecord(call)
