@@ -136,7 +136,6 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
-        tests("TelemetryTests", ["Telemetry", logging]),
         tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
         tests(
             "NodeTests",
