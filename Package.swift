@@ -61,6 +61,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),  // tests only: reads schemas/openapi.yaml
     ],
     targets: [
         // Shims over C: variadics and macros, nothing else. Each is imported by one wrapper only.
@@ -108,14 +109,18 @@ let package = Package(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "Ledger", "Limits", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
-                hummingbird, logging,
+                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", hummingbird,
+                logging,
+            ],
+            resources: [
+                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),
         program(
             "weir-control",
             path: "controlplane/weir-control",
-            ["ControlPlane", "Telemetry", arguments, logging]
+            ["ControlPlane", "Secrets", "Telemetry", arguments, logging]
         ),
         program(
             "weir",
@@ -123,6 +128,14 @@ let package = Package(
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
 
+        tests(
+            "ControlPlaneTests",
+            [
+                "Codec", "ControlPlane", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Stack",
+                logging,
+                .product(name: "Yams", package: "Yams"),
+            ]
+        ),
         tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
         tests(
             "NodeTests",
@@ -131,6 +144,7 @@ let package = Package(
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("PostgresTests", ["Postgres"]),
         tests("SecretsTests", ["Secrets"]),
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
@@ -141,7 +155,15 @@ let package = Package(
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["Tokens"]),
         tests("TidyTests", []),
+        .testTarget(
+            name: "EndToEnd",
+            // Started by path: the programs are dependencies only so that they are built first.
+            dependencies: ["Stack", "weir", "weir-control", "weir-gateway"],
+            exclude: ["sdk_openai.py", "sdk_anthropic.py"],
+            swiftSettings: strict
+        ),
         tests("WeirTests", ["Policy", "Stack", "weir"]),
+        tests("ReactorTests", ["Reactor"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -52,9 +52,8 @@ public enum SettleScript {
 
     /// The charged counters, in order.
     public static func keys(app: [UInt8], charges: [SettledCharge]) -> [[UInt8]] {
-        charges.map {
-            CounterKey.make(app: app, counter: $0.counter, windowMilliseconds: $0.windowMilliseconds)
-        }
+        let keys = CounterKeys(app: app)
+        return charges.map { keys.key(counter: $0.counter, windowMilliseconds: $0.windowMilliseconds) }
     }
 
     /// The script's arguments: correction and window's last millisecond of each charge.

@@ -5,9 +5,7 @@
 struct AddressGuard {
     let allowsPrivate: Bool
 
-    /// Judges an address in network order.
-    ///
-    /// - Parameter address: 4 bytes of IPv4 or 16 of IPv6; anything else is refused.
+    /// Judges an address in network order: 4 bytes of IPv4 or 16 of IPv6; anything else is refused.
     func permits(_ address: [UInt8]) -> Bool {
         switch address.count {
         case 4: permitsIPv4(address)

@@ -7,7 +7,7 @@
 /// HTTP transfers on one ``Reactor``.
 ///
 /// Confined to its Reactor. Connections are kept and reused within one isolation value.
-public final class HTTPClient {
+public final class HTTPClient: ReactorResident {
     private struct Isolation: Hashable {
         let value: [UInt8]
         let http2: Bool
@@ -44,11 +44,14 @@ public final class HTTPClient {
         self.limits = limits
         addressGuard = AddressGuard(allowsPrivate: limits.allowsPrivateAddresses)
         sockets = SocketTable(reactor: reactor)
-        reactor.atEndOfEveryTurn(.drive) { [weak self] in self?.drive() }
-        reactor.atStop { [weak self] in self?.shutDown() }
+        reactor.add(self)
     }
 
-    deinit { shutDown() }
+    deinit {
+        guard !reactor.hasEnded else { return }  // shut down with it; now any thread may let go of the shell
+        shutDown()
+        reactor.remove(self)
+    }
 
     /// Sends a request; its answer goes to the delegate, from the end of this turn on.
     ///
@@ -140,7 +143,9 @@ public final class HTTPClient {
 
     // MARK: The end of a turn
 
-    private func drive() {
+    func reactorEnded() { shutDown() }
+
+    func driveTurn() {
         var rounds = 0
         while !(queued.isEmpty && leaving.isEmpty && flowing.isEmpty && marked.isEmpty) {
             guard rounds < Self.roundsPerTurn else { return reactor.requestTurn() }

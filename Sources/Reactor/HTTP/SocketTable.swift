@@ -54,8 +54,7 @@ private import Glibc
 
     /// libcurl waits for something else on the socket, or for nothing.
     ///
-    /// - Parameters:
-    ///   - keepsWatching: whether an idle socket may stay registered; not when it has bytes that nobody wants yet.
+    /// `keepsWatching`: whether an idle socket may stay registered; not when it has bytes that nobody wants yet.
     func update(_ descriptor: Int32, _ wanted: Reactor.Readiness, _ pool: ConnectionPool, keepsWatching: Bool) {
         reserve(descriptor)
         let index = Int(descriptor)

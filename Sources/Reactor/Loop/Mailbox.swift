@@ -7,23 +7,29 @@ internal import Synchronization
 /// Any thread may send; the messages are received on the Reactor's thread in the order they were sent, many at
 /// a time. The lock is held for an append or a swap of two arrays, never across I/O or a callback.
 public final class Mailbox<Message: Sendable>: Sendable {
-    private let queue: Mutex<[Message]>
+    private struct Queue {
+        var messages: [Message] = []
+        var isClosed = false
+    }
+
+    private let queue: Mutex<Queue>
     private let capacity: Int
     private let waker: Waker
 
     init(capacity: Int, waker: Waker) {
         self.capacity = capacity
         self.waker = waker
-        queue = Mutex([])
+        queue = Mutex(Queue())
     }
 
     /// Queues a message.
     ///
-    /// - Returns: false when `capacity` messages wait already; the message is dropped and the caller must answer for it.
+    /// - Returns: false when `capacity` messages wait already or the Reactor has ended; the message is dropped and
+    ///   the caller must answer for it.
     public func send(_ message: Message) -> Bool {
         let isAccepted = queue.withLock { queue in
-            guard queue.count < capacity else { return false }
-            queue.append(message)
+            guard queue.messages.count < capacity, !queue.isClosed else { return false }
+            queue.messages.append(message)
             return true
         }
         if isAccepted { waker.wake() }
@@ -32,8 +38,16 @@ public final class Mailbox<Message: Sendable>: Sendable {
 
     /// Swaps the waiting messages for the empty `batch`, whose storage is used for the next ones.
     func take(into batch: inout [Message]) {
-        queue.withLock { queue in swap(&queue, &batch) }
+        queue.withLock { queue in swap(&queue.messages, &batch) }
     }
 
-    var isEmpty: Bool { queue.withLock { $0.isEmpty } }
+    /// Refuses every later message; what waits can still be taken.
+    func close() {
+        queue.withLock { queue in queue.isClosed = true }
+    }
+
+    /// Whether the Reactor has ended and takes nothing more.
+    public var isClosed: Bool { queue.withLock { $0.isClosed } }
+
+    var isEmpty: Bool { queue.withLock { $0.messages.isEmpty } }
 }

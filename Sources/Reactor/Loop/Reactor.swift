@@ -26,17 +26,15 @@ private import Synchronization
         let handler: (Readiness) -> Void
     }
 
-    /// When in the end of a turn an action runs.
-    public enum TurnStage: Sendable {
-        /// First: a library gets the work that the turn gathered for it, which may call delegates.
-        case drive
-        /// After every `drive`: what those gathered leaves for other threads and sockets.
-        case flush
+    private struct WeakResident {
+        let id: ObjectIdentifier
+        weak var resident: (any ReactorResident)?
     }
 
     private struct Inbox {
         let isEmpty: () -> Bool
         let drain: () -> Void
+        let close: () -> Void
     }
 
     private static let eventsPerPoll = 256
@@ -49,11 +47,13 @@ private import Synchronization
     private var nextGeneration: UInt32 = 0
     private var timers = TimerHeap()
     private var inboxes: [Inbox] = []
-    private var driveActions: [() -> Void] = []
+    private var residents: [WeakResident] = []
     private var flushActions: [() -> Void] = []
     private var stopActions: [() -> Void] = []
     private var isStopping = false
     private var isTurnRequested = false
+    /// Whether there will be no further turn: what would be answered at its end is answered at once.
+    private(set) var hasEnded = false
 
     /// The time at which this turn of the loop began; good enough for deadlines, and free.
     public private(set) var now: MonotonicTime = .now
@@ -167,18 +167,31 @@ private import Synchronization
                     mailbox.take(into: &batch)
                     for message in batch { receive(message) }
                     batch.removeAll(keepingCapacity: true)
-                }
+                },
+                close: { mailbox.close() }
             )
         )
         return mailbox
     }
 
     /// Runs `action` at the end of every turn of the loop: the place to flush what the turn gathered.
-    public func atEndOfEveryTurn(_ stage: TurnStage = .flush, _ action: @escaping () -> Void) {
-        switch stage {
-        case .drive: driveActions.append(action)
-        case .flush: flushActions.append(action)
-        }
+    ///
+    /// The HTTP client's and Redis's callbacks of this turn have all run by then.
+    public func atEndOfEveryTurn(_ action: @escaping () -> Void) {
+        flushActions.append(action)
+    }
+
+    /// Makes a library's object take part in the turns until ``remove(_:)``; it is not held.
+    func add(_ resident: any ReactorResident) {
+        preconditionOnReactor()
+        residents.append(WeakResident(id: ObjectIdentifier(resident), resident: resident))
+    }
+
+    /// Leaves the resident out of later turns; to be called in its `deinit`.
+    func remove(_ resident: any ReactorResident) {
+        preconditionOnReactor()
+        let id = ObjectIdentifier(resident)
+        residents.removeAll { $0.id == id }
     }
 
     /// Runs `action` when the loop has ended, the last one given first: the place to free what lives on the Reactor.
@@ -186,7 +199,7 @@ private import Synchronization
         stopActions.append(action)
     }
 
-    /// Keeps the loop from sleeping before another turn: what `drive` actions need when they leave work behind.
+    /// Keeps the loop from sleeping before another turn: for work that was left behind at the end of this one.
     ///
     /// Costs nothing when the end of this turn is still to come.
     public func requestTurn() { isTurnRequested = true }
@@ -203,20 +216,25 @@ private import Synchronization
                 for inbox in inboxes { inbox.drain() }
                 while let action = timers.popDue(now: now) { action() }
                 isTurnRequested = false
-                for action in driveActions { action() }
+                for resident in residents { resident.resident?.driveTurn() }
                 for action in flushActions { action() }
             }
         }
-        for inbox in inboxes { inbox.drain() }
         tearDown()
     }
 
     /// Frees what lives here; the closures hold the Reactor itself, so that nothing would go away otherwise.
     private func tearDown() {
+        for inbox in inboxes {
+            inbox.close()
+            inbox.drain()
+        }
+        hasEnded = true
         while let action = stopActions.popLast() { action() }
+        for resident in residents.reversed() { resident.resident?.reactorEnded() }
         for action in flushActions { action() }
         inboxes = []
-        driveActions = []
+        residents = []
         flushActions = []
         watches = []
         timers = TimerHeap()

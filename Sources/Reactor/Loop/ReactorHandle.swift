@@ -49,9 +49,13 @@ public final class ReactorHandle: Sendable {
     deinit { stop() }
 
     /// Runs `work` on the Reactor's thread, in the order of the calls; for set-up and rare events, not per request.
-    public func post(_ work: @escaping @Sendable (Reactor) -> Void) {
+    ///
+    /// - Returns: false when the Reactor has ended; `work` is let go without being run.
+    @discardableResult
+    public func post(_ work: @escaping @Sendable (Reactor) -> Void) -> Bool {
         let isAccepted = mailbox.send(work)
-        precondition(isAccepted, "65,536 pieces of rare work wait: the Reactor's thread is stuck")
+        precondition(isAccepted || mailbox.isClosed, "65,536 pieces of rare work wait: the Reactor's thread is stuck")
+        return isAccepted
     }
 
     /// Ends the loop and waits for its thread; a no-op the second time.
