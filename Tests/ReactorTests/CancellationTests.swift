@@ -57,7 +57,9 @@ import Testing
         #expect(await eventually { heardAtCancel.load(ordering: .relaxed) >= 0 })
         try await Task.sleep(for: .milliseconds(60))
         #expect(recorder.heard == heardAtCancel.load(ordering: .relaxed))
-        #expect(recorder.answer.withLock { $0.outcomes.count } == (moment == .inFinish ? 1 : 0))
+        if moment != .resolving {  // a name server may have answered at once
+            #expect(recorder.answer.withLock { $0.outcomes.count } == (moment == .inFinish ? 1 : 0))
+        }
         #expect(await http.activeCount == 0)
         if moment == .waiting || moment == .inBody || moment == .paused {
             #expect(await eventually { ended.load(ordering: .relaxed) == 1 })  // the upstream sees it go
@@ -83,10 +85,10 @@ import Testing
             }
             for (index, recorder) in recorders.enumerated() {
                 recorder.onBody = { own, _ in
-                    // Each ends its neighbour, starts a new one only to end it, and the first to get here ends itself.
+                    // Each ends its neighbour, starts a new one only to end it, and ends itself sooner or later.
                     transfers[(index + 1) % transfers.count].cancel()
                     client.start(HTTPClientRequest(method: .get, url: url), delegate: Recorder()).cancel()
-                    if index % 2 == 0 { own.cancel() }
+                    if index % 2 == 0 || recorder.bodyCount.load(ordering: .relaxed) > 20 { own.cancel() }
                 }
             }
         }
@@ -133,22 +135,26 @@ import Testing
 }
 
 @Suite struct `A paused transfer` {
+    /// 64 KiB in which every 4-byte word is another.
+    private static let pattern: [UInt8] = (0..<(16 << 10)).flatMap { word in
+        (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 7)) }
+    }
+
     @Test func `holds the upstream back and loses nothing`() async throws {
-        let size = 48 << 20
+        let size = 32 << 20
         let sent = Atomic<Int>(0)
         let server = TestServer { connection in
             guard connection.readRequest() != nil else { return }
             connection.write("HTTP/1.1 200 OK\r\ncontent-length: \(size)\r\n\r\n")
-            var chunk = [UInt8](repeating: 0, count: 1 << 16)
-            for index in chunk.indices { chunk[index] = UInt8(truncatingIfNeeded: index &* 7 &+ index >> 8) }
-            for _ in 0..<(size / chunk.count) {
-                guard connection.write(chunk) else { return }
-                sent.add(chunk.count, ordering: .relaxed)
+            for _ in 0..<(size / Self.pattern.count) {
+                guard connection.write(Self.pattern) else { return }
+                sent.add(Self.pattern.count, ordering: .relaxed)
             }
         }
         let http = try HTTPHarness()
         let recorder = Recorder()
         recorder.keepsBody = false
+        recorder.expectedPattern = Self.pattern
         let isHolding = Atomic<Bool>(true)
         let pauses = Atomic<Int>(0)
         recorder.onBody = { transfer, _ in
@@ -176,12 +182,8 @@ import Testing
         isHolding.store(false, ordering: .relaxed)
         #expect(await answer.outcome == .complete)
         #expect(recorder.bodyCount.load(ordering: .relaxed) == size)
-        #expect(pauses.load(ordering: .relaxed) >= 10)
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        for index in chunk.indices { chunk[index] = UInt8(truncatingIfNeeded: index &* 7 &+ index >> 8) }
-        var sum: UInt64 = 0
-        for _ in 0..<(size / chunk.count) { for byte in chunk { sum = sum &* 31 &+ UInt64(byte) } }
-        #expect(recorder.bodySum == sum)
+        #expect(pauses.load(ordering: .relaxed) >= 7)
+        #expect(recorder.mismatches == 0)
     }
 
     @Test func `does not run out of its idle time, and does after it goes on`() async throws {
@@ -254,8 +256,6 @@ import Testing
         let http = try HTTPHarness()
         // A name on a listener that nobody serves and whose queue is full: no answer to the SYN, ever.
         let hole = BlackHole()
-        let recorder = Recorder()
-        if kind == "total while paused" { recorder.onHead = { $0.pause() } }
         var request = HTTPClientRequest(method: .get, url: kind == "connect" ? hole.url : server.url)
         let limit = Duration.milliseconds(150)
         var expected = TransferFailure.Reason.totalTimeout
@@ -266,20 +266,15 @@ import Testing
         default: request.totalTimeout = limit
         }
         for _ in 0..<3 {  // the handle and its timer are reused
-            let start = ContinuousClock.now
-            let answer = await http.fetch(request, kind == "total while paused" ? Self.pausing() : Recorder())
-            let took = ContinuousClock.now - start
+            let recorder = Recorder()
+            if kind == "total while paused" { recorder.onHead = { $0.pause() } }
+            let answer = await http.fetch(request, recorder)
+            let took = recorder.duration
             #expect(answer.failure?.reason == expected)
             #expect(answer.failure?.sentRequest == (kind != "connect"))
             #expect(took >= limit)
             #expect(took < limit + .seconds(1))
         }
-    }
-
-    private static func pausing() -> Recorder {
-        let recorder = Recorder()
-        recorder.onHead = { $0.pause() }
-        return recorder
     }
 
     @Test func `does not end what is slow but alive`() async throws {
