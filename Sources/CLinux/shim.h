@@ -15,3 +15,15 @@ static inline int weir_set_thread_name(const char *name) { return prctl(PR_SET_N
 #include <spawn.h>
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The cores this process may run on; the libc wrapper hides behind _GNU_SOURCE, which the importer does not set.
+static inline int weir_usable_cores(void) {
+    unsigned long mask[16] = {0};
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    int count = 0;
+    for (long index = 0; index * (long)sizeof(long) < bytes; index++) count += __builtin_popcountl(mask[index]);
+    return count > 0 ? count : 1;
+}

@@ -153,6 +153,14 @@ public struct ClientError: Sendable, Equatable {
         error.reason == .tooLarge ? tooLarge : badRequest(error.clientMessage)
     }
 
+    /// A Responses request that reads or leaves state at the provider, where all apps share one account.
+    public static let storedResponses = badRequest(
+        "background, previous_response_id and conversation are not supported by this gateway."
+    )
+
+    /// HTTP that cannot be read, or can be read in two ways; the connection closes.
+    public static let malformed = badRequest("The request is not valid HTTP.")
+
     /// No such path.
     public static let notFound = ClientError(
         status: 404,

@@ -16,11 +16,13 @@ public struct LocalLimiter: Sendable {
         var used: Int64
         /// When the window is over, milliseconds since the Unix epoch.
         var end: Int64
+        /// Whose it is, for the bound per app.
+        let app: [UInt8]
     }
 
-    /// An app's counters by key.
-    private var apps: [[UInt8]: [[UInt8]: Counter]] = [:]
-    private var count = 0
+    /// By the names that the counters have in Redis.
+    private var counters: [[UInt8]: Counter] = [:]
+    private var countsByApp: [[UInt8]: Int] = [:]
     private var nextSweep: Int64 = 0
 
     /// The most counters in all.
@@ -40,7 +42,7 @@ public struct LocalLimiter: Sendable {
     }
 
     /// The counters in the table.
-    public var counterCount: Int { count }
+    public var counterCount: Int { counters.count }
 
     /// Charges all claims within this node's share, or none.
     ///
@@ -57,6 +59,7 @@ public struct LocalLimiter: Sendable {
         nowMilliseconds: Int64
     ) -> ReserveOutcome {
         sweep(now: nowMilliseconds)
+        let names = CounterKeys(app: app)
         var states: [LimitState] = []
         states.reserveCapacity(claims.count)
         var keys: [[UInt8]] = []
@@ -64,9 +67,14 @@ public struct LocalLimiter: Sendable {
         var refused: Int?
         for (index, claim) in claims.enumerated() {
             let (windowID, end) = Self.window(claim.windowMilliseconds, at: nowMilliseconds)
-            let key = key(claim, app: app)
+            var key = names.key(counter: claim.counter, windowMilliseconds: claim.windowMilliseconds)
+            var counter = counters[key]
+            if counter == nil, !hasRoom(app: app) {
+                key = Self.overflowKey(claim, app: app)
+                counter = counters[key]
+            }
             let limit = Self.limit(claim.limit, share: share)
-            var used = apps[app]?[key].flatMap { $0.windowID == windowID ? $0.used : nil } ?? 0
+            var used = counter.flatMap { $0.windowID == windowID ? $0.used : nil } ?? 0
             // Two claims on one counter, which only the overflow has: the second finds what the first takes.
             for earlier in 0..<index where keys[earlier] == key && !states[earlier].isOver {
                 used = Self.saturatingSum(used, claims[earlier].cost)
@@ -100,21 +108,18 @@ public struct LocalLimiter: Sendable {
     ///   - app: the app's id.
     ///   - charges: made from the states that `reserve` gave.
     public mutating func settle(app: [UInt8], charges: [SettledCharge]) {
+        let names = CounterKeys(app: app)
         for charge in charges {
-            let key = CounterKey.make(
-                app: [],
-                counter: charge.counter,
-                windowMilliseconds: charge.windowMilliseconds
-            )
-            guard let counter = apps[app]?[key], counter.windowID == charge.windowID else { continue }
-            apps[app]?[key]?.used = max(0, Self.saturatingSum(counter.used, charge.delta))
+            let key = names.key(counter: charge.counter, windowMilliseconds: charge.windowMilliseconds)
+            guard let counter = counters[key], counter.windowID == charge.windowID else { continue }
+            counters[key]?.used = max(0, Self.saturatingSum(counter.used, charge.delta))
         }
     }
 
     /// Forgets everything: Redis answers again and knows better.
     public mutating func removeAll() {
-        apps = [:]
-        count = 0
+        counters = [:]
+        countsByApp = [:]
     }
 
     // MARK: Counting
@@ -142,40 +147,38 @@ public struct LocalLimiter: Sendable {
         }
     }
 
-    private func key(_ claim: LimitClaim, app: [UInt8]) -> [UInt8] {
-        let key = CounterKey.make(
-            app: [],
-            counter: claim.counter,
-            windowMilliseconds: claim.windowMilliseconds
-        )
-        let counters = apps[app]
-        guard counters?[key] == nil, count >= maxCounters || (counters?.count ?? 0) >= maxCountersPerApp else {
-            return key
-        }
-        var overflow = Array("overflow:".utf8)
-        Decimal.append(Int64(claim.rule % Self.maxOverflowPerApp), to: &overflow)
-        return overflow
+    private func hasRoom(app: [UInt8]) -> Bool {
+        counters.count < maxCounters && countsByApp[app] ?? 0 < maxCountersPerApp
+    }
+
+    /// The counter that an app's claims share when the table is full; no name in Redis begins like it.
+    private static func overflowKey(_ claim: LimitClaim, app: [UInt8]) -> [UInt8] {
+        var key = Array("overflow:".utf8)
+        Decimal.append(Int64(claim.rule % maxOverflowPerApp), to: &key)
+        key.append(UInt8(ascii: ":"))
+        key += app
+        return key
     }
 
     private mutating func charge(_ key: [UInt8], app: [UInt8], windowID: Int64, end: Int64, by cost: Int64) {
-        var counter = apps[app]?[key]
-        if counter == nil { count += 1 }
-        if counter?.windowID != windowID { counter = nil }
-        let used = Self.saturatingSum(counter?.used ?? 0, cost)
-        apps[app, default: [:]][key] = Counter(windowID: windowID, used: used, end: end)
+        let made = Counter(windowID: windowID, used: cost, end: end, app: app)
+        let counter = counters[key]
+        if counter == nil { countsByApp[app, default: 0] += 1 }
+        guard let counter, counter.windowID == windowID else {
+            counters[key] = made
+            return
+        }
+        counters[key]?.used = Self.saturatingSum(counter.used, cost)
     }
 
     private mutating func sweep(now: Int64) {
         // The clock may be set back: a sweep far ahead is no sweep at all.
         guard now >= nextSweep || nextSweep - now > Self.sweepMilliseconds else { return }
         nextSweep = now + Self.sweepMilliseconds
-        guard count >= maxCounters / 2 else { return }
-        for app in Array(apps.keys) {
-            guard let counters = apps[app] else { continue }
-            let kept = counters.filter { $0.value.end > now }
-            count -= counters.count - kept.count
-            apps[app] = kept.isEmpty ? nil : kept
-        }
+        guard counters.count >= maxCounters / 2 else { return }
+        counters = counters.filter { $0.value.end > now }
+        countsByApp = [:]
+        for counter in counters.values { countsByApp[counter.app, default: 0] += 1 }
     }
 
     private static func saturatingSum(_ a: Int64, _ b: Int64) -> Int64 {

@@ -22,9 +22,8 @@ public enum ReserveScript {
 
     /// The claims' counters, in order.
     public static func keys(app: [UInt8], claims: [LimitClaim]) -> [[UInt8]] {
-        claims.map {
-            CounterKey.make(app: app, counter: $0.counter, windowMilliseconds: $0.windowMilliseconds)
-        }
+        let keys = CounterKeys(app: app)
+        return claims.map { keys.key(counter: $0.counter, windowMilliseconds: $0.windowMilliseconds) }
     }
 
     /// The script's arguments: cost, limit and window of each claim.

@@ -10,7 +10,7 @@ public struct SettledCharge: Equatable, Sendable {
     /// The window that was charged; when it is over, settling does nothing.
     public let windowID: Int64
     /// What was used less what was charged.
-    public let delta: Int64
+    public private(set) var delta: Int64
 
     /// Makes the correction of one claim; nil when nothing is to correct: not charged, or used just as estimated.
     ///
@@ -30,6 +30,21 @@ public struct SettledCharge: Equatable, Sendable {
     }
 }
 
+extension SettledCharge {
+    /// Adds another correction of the same counter and window, so that both travel as one.
+    ///
+    /// - Parameter other: made of another request.
+    /// - Returns: false, and nothing is changed, when it is of another counter or window.
+    public mutating func merge(_ other: SettledCharge) -> Bool {
+        guard windowID == other.windowID, windowMilliseconds == other.windowMilliseconds, counter == other.counter
+        else { return false }
+        let (sum, overflows) = delta.addingReportingOverflow(other.delta)
+        guard !overflows, abs(sum) <= ReserveScript.maxCount else { return false }
+        delta = sum
+        return true
+    }
+}
+
 /// Corrects charges; a counter never falls below 0.
 public enum SettleScript {
     /// The script's text.
@@ -37,9 +52,8 @@ public enum SettleScript {
 
     /// The charged counters, in order.
     public static func keys(app: [UInt8], charges: [SettledCharge]) -> [[UInt8]] {
-        charges.map {
-            CounterKey.make(app: app, counter: $0.counter, windowMilliseconds: $0.windowMilliseconds)
-        }
+        let keys = CounterKeys(app: app)
+        return charges.map { keys.key(counter: $0.counter, windowMilliseconds: $0.windowMilliseconds) }
     }
 
     /// The script's arguments: correction and window's last millisecond of each charge.

@@ -82,6 +82,7 @@ final class Listener {
         }
         run("LISTEN \(Self.quoted(channel))") { [unowned self] in
             established.insert(channel)
+            delay = Self.backoff.first
             yield("", to: channel)
             proceed()
         }
@@ -91,15 +92,10 @@ final class Listener {
         let session = Session(reactor: reactor)
         self.session = session
         session.onNotification = { [unowned self] channel, payload in yield(payload, to: channel) }
-        session.onClose = { [unowned self] in
-            self.session = nil
-            established = []
-            reconnectLater()
-        }
+        session.onClose = { [unowned self] in reconnectLater() }
         session.connect(options, timeout: configuration.connectTimeout) { [unowned self] outcome in
-            guard case .success = outcome else { return }  // onClose has it
-            delay = Self.backoff.first
-            proceed()
+            // A failure needs no more than another attempt: readers of the stream cannot act on it.
+            if case .success = outcome { proceed() } else { reconnectLater() }
         }
     }
 
@@ -116,6 +112,8 @@ final class Listener {
     }
 
     private func reconnectLater() {
+        session = nil
+        established = []
         stopTimer()
         guard !isClosed, !subscribers.isEmpty else { return }
         timer = reactor.schedule(after: delay * Double.random(in: 0.5...1)) { [unowned self] in

@@ -5,7 +5,9 @@ struct Operation {
     enum Work: Sendable {
         /// The extended protocol: one statement, its parameters beside it.
         case statement(String, EncodedParameters)
-        /// The simple protocol: any number of statements, no parameters.
+        /// The simple protocol, for what ends or begins a transaction: no parameters, not prepared.
+        case command(String)
+        /// The same for any number of statements that may leave settings behind.
         case script(String)
         /// `COPY … FROM STDIN` and the encoded rows.
         case copy(String, [[UInt8]])

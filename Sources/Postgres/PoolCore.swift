@@ -77,7 +77,7 @@ final class PoolCore {
         session.isSpent = true
         let bound = "SET statement_timeout = \(configuration.scriptTimeout.wholeMilliseconds)"
         session.run(
-            Operation(work: .script(bound), timeout: configuration.statementTimeout + Self.grace) {
+            Operation(work: .command(bound), timeout: configuration.statementTimeout + Self.grace) {
                 [configuration] outcome in
                 if case .failure = outcome { return done(outcome) }
                 let timeout = configuration.scriptTimeout + Self.grace
@@ -107,6 +107,9 @@ final class PoolCore {
 
     // MARK: Sessions
 
+    /// Whether some session is logged in.
+    private var hasEstablished: Bool { sessions.count > connectingCount }
+
     private func acquire(_ ticket: UInt64, done: @escaping (Result<Session, PostgresError>) -> Void) {
         guard !isClosing else { return done(.failure(Self.closedError)) }
         if waiters.isEmpty, let session = takeIdle() { return done(.success(session)) }
@@ -115,8 +118,12 @@ final class PoolCore {
             return done(.failure(PostgresError(kind: .poolExhausted, message: message)))
         }
         let timer = reactor.schedule(after: configuration.acquireTimeout) { [unowned self] in
-            let message = "no connection became free within \(configuration.acquireTimeout)"
-            fail(ticket, PostgresError(kind: .poolExhausted, message: message))
+            fail(
+                ticket,
+                hasEstablished
+                    ? PostgresError(kind: .poolExhausted, message: "no connection became free in time")
+                    : PostgresError(kind: .timeout, message: "the server did not take a connection in time")
+            )
         }
         waiters[ticket] = Waiter(timer: timer, done: done)
         waiterOrder.append(ticket)
@@ -172,15 +179,17 @@ final class PoolCore {
             connectingCount -= 1
             switch outcome {
             case .success: offer(session)
-            case .failure(let error): didFailToConnect(error)
+            case .failure(let error):
+                remove(session)
+                didFailToConnect(error)
             }
         }
     }
 
     private func didFailToConnect(_ error: PostgresError) {
-        guard !isClosing, reopenTimer == nil else { return }
-        guard sessions.isEmpty else {
-            // Others serve or are about to be refused as well.
+        guard !isClosing, connectingCount == 0 || hasEstablished else { return }  // others will know in a moment
+        guard !hasEstablished else {
+            guard reopenTimer == nil else { return }
             reopenTimer = reactor.schedule(after: Self.reopenDelay) { [unowned self] in
                 reopenTimer = nil
                 openIfUseful()
@@ -218,14 +227,18 @@ final class PoolCore {
     }
 
     private func didClose(_ session: Session) {
-        sessions[ObjectIdentifier(session)] = nil
         idle.removeAll { $0 === session }
+        remove(session)
+        openIfUseful()
+    }
+
+    private func remove(_ session: Session) {
+        sessions[ObjectIdentifier(session)] = nil
         if isClosing, sessions.isEmpty {
             let waiting = closed
             closed = []
             for done in waiting { done() }
         }
-        openIfUseful()
     }
 
     // MARK: The end
@@ -240,8 +253,14 @@ final class PoolCore {
         for session in idle { session.close(Self.closedError) }
         guard !sessions.isEmpty else { return done() }
         closed.append(done)
-        _ = reactor.schedule(after: configuration.statementTimeout + Self.grace) { [unowned self] in
-            for session in Array(sessions.values) { session.close(Self.closedError) }
-        }
+        _ = reactor.schedule(after: configuration.statementTimeout + Self.grace) { [unowned self] in closeAtOnce() }
+    }
+
+    /// Closes every connection, whatever is under way on it.
+    func closeAtOnce() {
+        isClosing = true
+        listener.close()
+        for ticket in Array(waiters.keys) { fail(ticket, Self.closedError) }
+        for session in Array(sessions.values) { session.close(Self.closedError) }
     }
 }

@@ -81,11 +81,11 @@ public final class PostgresConnection: Sendable {
     var hasSerializationFailure: Bool { sawSerializationFailure.load(ordering: .relaxed) }
 
     func begin(_ isolation: PostgresIsolation) async throws(PostgresError) {
-        try await run(.script(isolation.begin))
+        try await run(.command(isolation.begin))
     }
 
     func commit() async throws(PostgresError) {
-        let answer = try record(await pool.run(leased: lease, .script("COMMIT")))
+        let answer = try record(await pool.run(leased: lease, .command("COMMIT")))
         guard answer.tag == "COMMIT" else {
             // The body went on after a statement had failed: nothing was committed, and the failure says why.
             let failure = openFailure.withLock { $0 }
@@ -97,7 +97,7 @@ public final class PostgresConnection: Sendable {
     ///
     /// A failure needs no handling: the pool sees that the transaction is open or the connection gone.
     func rollBack() async {
-        _ = await pool.run(leased: lease, .script("ROLLBACK"))
+        _ = await pool.run(leased: lease, .command("ROLLBACK"))
     }
 
     // MARK: Crossing over

@@ -8,7 +8,8 @@ public struct PostgresError: Error, Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
         /// No connection, or it broke; after a COMMIT was sent, nobody knows whether it took place.
         case connection
-        /// A statement or a connection attempt took longer than its bound.
+        /// A statement or a connection attempt took longer than its bound; without an `sqlState` nobody knows what the
+        /// server did about it, and the connection was closed.
         case timeout
         /// No connection became free in time, or too many callers wait already.
         case poolExhausted

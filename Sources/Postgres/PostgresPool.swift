@@ -38,6 +38,12 @@ public final class PostgresPool: Sendable {
         self.mailbox = mailbox
     }
 
+    deinit {
+        // No statement is under way: each holds the pool. Listeners and idle connections are ended before the thread is;
+        // a full mailbox, which nobody is left to fill, would only leave that to the end of the process.
+        _ = mailbox.send { core in core.closeAtOnce() }
+    }
+
     private final class Handoff: Sendable {
         let mailbox = Mutex<Mailbox<Work>?>(nil)
     }
@@ -93,6 +99,7 @@ public final class PostgresPool: Sendable {
     /// - Parameter body: gets the connection, which is of no use after it returned.
     /// - Returns: what the body returns.
     /// - Throws: what the body throws; a ``PostgresError`` when there is no connection.
+    @discardableResult
     public func withConnection<R: Sendable>(_ body: (PostgresConnection) async throws -> R) async throws -> R {
         let connection = try await lease()
         do {
@@ -115,6 +122,7 @@ public final class PostgresPool: Sendable {
     ///   - body: gets the connection, which is of no use after it returned.
     /// - Returns: what the body returned in the run that was committed.
     /// - Throws: what the body throws; a ``PostgresError`` when the transaction could not begin or commit.
+    @discardableResult
     public func transaction<R: Sendable>(
         isolation: PostgresIsolation = .readCommitted,
         _ body: (PostgresConnection) async throws -> R

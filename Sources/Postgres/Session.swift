@@ -48,7 +48,7 @@ import Reactor
     /// Set while the statement under way was prepared for an earlier one: such a plan may have gone stale.
     private var usesEarlierPlan = false
 
-    /// Called once, when the session is closed for whatever reason.
+    /// Called once, when a session that was connected is closed for whatever reason.
     var onClose: (() -> Void)?
     /// Called with channel and payload.
     var onNotification: ((String, String) -> Void)?
@@ -183,7 +183,7 @@ import Reactor
         let isSent: Bool
         switch next.work {
         case .statement(let sql, let parameters): isSent = send(sql, parameters)
-        case .script(let sql):
+        case .command(let sql), .script(let sql):
             step = .scripting
             isSent = unsafe PQsendQuery(connection, sql) == 1
         case .copy(let sql, _):
@@ -413,8 +413,7 @@ import Reactor
         waiting = []
         onNotification = nil
         let onClose = onClose.take()
-        onClose?()
-        connected?(.failure(error))
+        if let connected { connected(.failure(error)) } else { onClose?() }
         for operation in failed { operation.done(.failure(error)) }
     }
 

@@ -3,7 +3,8 @@
 
 /// FNV-1a, 64 bits.
 ///
-/// - Source: RFC 9923 §2 and §5 (offset basis 0xcbf29ce484222325, prime 0x100000001b3).
+/// - Source: RFC 9923, the 64-bit variant (offset basis 0xcbf29ce484222325, prime 0x100000001b3); pinned by the test
+///   that spreads ids over buckets.
 enum FNV1a {
     static func hash(_ bytes: Span<UInt8>) -> UInt64 {
         var value: UInt64 = 0xCBF2_9CE4_8422_2325

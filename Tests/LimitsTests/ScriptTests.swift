@@ -60,6 +60,10 @@ extension RedisClient {
         try command([Array("GET".utf8)] + ReserveScript.keys(app: app, claims: [claim]))
     }
 
+    fileprivate func expiry(_ app: [UInt8], _ claim: LimitClaim) throws -> RESPValue {
+        try command([Array("PEXPIRETIME".utf8)] + ReserveScript.keys(app: app, claims: [claim]))
+    }
+
     fileprivate func set(_ app: [UInt8], _ claim: LimitClaim, _ text: String, _ more: String...) throws {
         let key = ReserveScript.keys(app: app, claims: [claim])[0]
         #expect(
@@ -176,8 +180,7 @@ extension ReserveOutcome {
     @Test func `lets a counter live exactly until its window ends`() throws {
         let claim = makeClaim(limit: 3, window: 60_000)
         let state = try redis.reserve(app, [claim]).states[0]
-        let expiry = try redis.command([Array("PEXPIRETIME".utf8)] + ReserveScript.keys(app: app, claims: [claim]))
-        #expect(expiry == .integer((state.windowID + 1) * 60_000 - 1))
+        #expect(try redis.expiry(app, claim) == .integer((state.windowID + 1) * 60_000 - 1))
     }
 
     @Test func `stores a counter as a plain integer`() throws {
@@ -336,8 +339,7 @@ extension ReserveOutcome {
         let charge = try #require(SettledCharge(claim, state, used: used))
         #expect(try redis.settle(app, [charge]) == .integer(1))
         #expect(try redis.value(app, claim) == .text(left))
-        let expiry = try redis.command([Array("PEXPIRETIME".utf8)] + SettleScript.keys(app: app, charges: [charge]))
-        #expect(expiry == .integer((state.windowID + 1) * 3_600_000 - 1))
+        #expect(try redis.expiry(app, claim) == .integer((state.windowID + 1) * 3_600_000 - 1))
     }
 
     @Test func `never goes below 0`() throws {
@@ -346,6 +348,7 @@ extension ReserveOutcome {
         let charge = try #require(SettledCharge(claim, state, used: 0))
         for _ in 0..<2 { #expect(try redis.settle(app, [charge]) == .integer(1)) }
         #expect(try redis.value(app, claim) == .text("0"))
+        #expect(try redis.expiry(app, claim) == .integer((state.windowID + 1) * 3_600_000 - 1))
     }
 
     @Test func `stops at 2^53`() throws {
@@ -355,6 +358,7 @@ extension ReserveOutcome {
         #expect(charge.delta == 1 << 52)
         for _ in 0..<3 { #expect(try redis.settle(app, [charge]) == .integer(1)) }
         #expect(try redis.value(app, claim) == .text("9007199254740992"))
+        #expect(try redis.expiry(app, claim) == .integer((state.windowID + 1) * 3_600_000 - 1))
     }
 
     @Test func `changes no later window, and makes no counter`() throws {

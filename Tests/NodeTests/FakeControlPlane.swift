@@ -38,8 +38,8 @@ final class FakeControlPlane: Sendable {
         case refuse(Int)
         /// Merged, and the connection is closed without an answer.
         case loseAnswer
-        /// Answered with 200 and something that is no acknowledgement.
-        case nonsense
+        /// Not merged; answered with 200 and this, which is no acknowledgement.
+        case answer(String)
     }
 
     struct State {
@@ -231,7 +231,7 @@ final class FakeControlPlane: Sendable {
             state.batches.append(batch)
             let fault = state.usageFaults.isEmpty ? nil : state.usageFaults.removeFirst()
             if case .refuse(let status) = fault { return response(status) }
-            if case .nonsense = fault { return response(200, Array("<html>welcome</html>".utf8)) }
+            if case .answer(let text) = fault { return response(200, Array(text.utf8)) }
             if let poison = state.poison, batch.records.contains(where: { $0.requestID == poison }) {
                 return response(422)
             }

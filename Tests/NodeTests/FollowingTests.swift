@@ -13,10 +13,8 @@ import Testing
     @Test func `swaps on a publication and fetches only what changed`() async throws {
         let (fixture, writer, agent) = try await following(1)
         let before = agent.status
-        let start = ContinuousClock.now
         writer.publish(fixture.snapshot(2), lineage: NodeFixture.lineage, version: 2)
         #expect(await eventually { agent.status.version == 2 })
-        print("published to enforced in \(ContinuousClock.now - start)")
         let changed = fixture.difference(fixture.snapshot(2), fixture.snapshot(1))
         #expect(changed.count == 1)
         #expect(agent.status.chunksFromRedis - before.chunksFromRedis == 1)
@@ -187,10 +185,8 @@ import Testing
         await redis.process.process?.send(9)
         #expect(await eventually { agent.status.polls > 0 })
         #expect(!agent.status.isFollowingRedis)
-        let start = ContinuousClock.now
         fixture.control.serve(fixture.snapshot(2), lineage: NodeFixture.lineage, version: 2)
         #expect(await eventually { agent.status.version == 2 })
-        print("served to enforced by a poll in \(ContinuousClock.now - start)")
         #expect(agent.status.source == .control)
         try await redis.process.start()
         let writer = try RedisWriter(port: fixture.redisPort)

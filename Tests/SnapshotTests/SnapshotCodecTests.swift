@@ -91,6 +91,18 @@ import Testing
         #expect(Set(try Sample.encode(changed).chunks.keys).subtracting(before.chunks.keys).count == 1)
     }
 
+    /// FNV-1a of "a" is 0xaf63dc4c8601ec8c, of "foobar" 0x85944171f73967e8: the published vectors.
+    @Test(arguments: [("a", 0xC8C), ("foobar", 0x7E8)]) func `puts a record into the bucket of its id's hash`(
+        id: String,
+        bucket: Int
+    ) throws {
+        let content = SnapshotContent(apps: [AppRecord(id: id, name: "", organisation: "")])
+        let encoded = try Sample.encode(content, buckets: BucketCounts(policies: 1, apps: 4096))
+        let manifest = try SnapshotDecoder.manifest(encoded.manifest, verifyingKey: Sample.signingKey().verifyingKey)
+        let filled = manifest.chunks.filter { $0.kind == .apps && $0.size > 3 }
+        #expect(filled.map(\.name) == ["apps/\(bucket)"])
+    }
+
     @Test func `keeps its buckets while they are near enough`() throws {
         let content = try Sample.large(1000)
         let fitting = BucketCounts.fitting(content)

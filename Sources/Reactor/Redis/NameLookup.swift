@@ -47,7 +47,7 @@ private import Synchronization
 
     private static func lookUp(_ host: String) -> [String] {
         var hints = unsafe addrinfo()
-        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        unsafe hints.ai_socktype = 1  // SOCK_STREAM, which is lost to the importer in whole-module builds beside curl.h
         var first: UnsafeMutablePointer<addrinfo>?
         guard unsafe getaddrinfo(host, nil, &hints, &first) == 0 else { return [] }
         defer { unsafe freeaddrinfo(first) }

@@ -105,36 +105,30 @@ final class SnapshotFollower {
         let redis = RedisConfiguration(
             host: configuration.redisHost,
             port: configuration.redisPort,
-            commandDeadline: Self.commandDeadline
+            commandDeadline: Self.commandDeadline,
+            maxReplyBytes: SnapshotBounds.maxChunkBytes
         )
         commands = RedisConnection(reactor: reactor, configuration: redis) { [weak self] state in
-            self?.commandsChanged(state)
+            if state == .ready { self?.connected() }
         }
         subscriber = RedisConnection(reactor: reactor, configuration: redis) { [weak self] state in
-            self?.subscriberChanged(state)
+            if case .waiting = state { self?.lostRedis() }
         }
         subscriber?.subscribe(
             to: RedisNames.channel,
             onMessage: { [weak self] message in self?.heard(message) },
-            onLoss: { [weak self] in self?.lostRedis() }
+            onReady: { [weak self] in
+                self?.isSubscribed = true
+                self?.connected()
+            }
         )
     }
 
-    private func commandsChanged(_ state: RedisState) {
+    /// Whatever was published before now is in the head by now.
+    private func connected() {
         guard !isStopped else { return }
-        if case .connected = state { follow(tracker.connected(now: now)) }
-    }
-
-    private func subscriberChanged(_ state: RedisState) {
-        guard !isStopped else { return }
-        if case .connected = state {
-            isSubscribed = true
-            lastHeard = reactor.now
-            // Whatever was published before the subscription is in the head by now.
-            follow(tracker.connected(now: now))
-        } else {
-            lostRedis()
-        }
+        lastHeard = reactor.now
+        follow(tracker.connected(now: now))
     }
 
     private func lostRedis() {
@@ -146,7 +140,6 @@ final class SnapshotFollower {
     private func heard(_ message: [UInt8]) {
         guard !isStopped, let identity = SnapshotIdentity(announcement: message) else { return }
         lastHeard = reactor.now
-        isSubscribed = true
         if identity == taker.enforced {
             shared.update { $0.confirmedAt = .now }
             // The head that was refused is gone, says a message; the control plane may say so with authority.
