@@ -55,7 +55,7 @@ public final class ControlPlane: Sendable {
                 maxConnections: 12,
                 connectTimeout: .seconds(2),
                 acquireTimeout: .seconds(2),
-                statementTimeout: .seconds(4)
+                statementTimeout: .milliseconds(2500)
             )
         )
         redis = try RedisClient(
