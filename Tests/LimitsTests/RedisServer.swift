@@ -19,7 +19,7 @@ final class RedisServer: Sendable {
         process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
         // The server must not outlive a test run that is killed: the shell waits for the end of its input, which this
-        // process holds open until it dies, then ends the server.
+        // process holds open until it dies, then ends the server and removes its directory.
         process.arguments = [
             "-c",
             """
@@ -28,6 +28,7 @@ final class RedisServer: Sendable {
             cat >/dev/null
             kill -9 $!
             wait
+            rm -rf "$2"
             """,
             "sh", String(port), directory.path,
         ]
@@ -50,7 +51,6 @@ final class RedisServer: Sendable {
     deinit {
         do { try input.fileHandleForWriting.close() } catch { print("input of redis-server: \(error)") }
         process.waitUntilExit()
-        do { try FileManager.default.removeItem(at: directory) } catch { print("left \(directory.path): \(error)") }
     }
 
     func client() throws -> RedisClient { try RedisClient(port: port) }

@@ -55,6 +55,7 @@ struct KeyRoutes: Sendable {
         let draft = try draft(call.body.isEmpty ? [] : try call.object(), current: nil)
         return try await store.change(call) { change in
             let app = try await App.find(call.parameter("id"), in: change.session)
+            try await Capacity.check("keys", limit: Capacity.maxKeysPerApp, app: app.id, in: change.session)
             let id = ID.makeKeyID()
             let secret = ID.makeKeySecret()
             _ = try await change.session.execute(

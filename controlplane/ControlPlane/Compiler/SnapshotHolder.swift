@@ -16,12 +16,22 @@ final class SnapshotHolder: Sendable {
     private struct State {
         var current: CompiledSnapshot?
         var older: [CompiledSnapshot] = []
+        var isEnding = false
     }
 
     private let state = Mutex(State())
 
     /// The newest compiled snapshot; nil before the first.
     var current: CompiledSnapshot? { state.withLock { $0.current } }
+
+    /// Whether the server is stopping: who waits for a change answers now.
+    var isEnding: Bool { state.withLock { $0.isEnding } }
+
+    /// Ends all waiting, so that the server can stop without waiting for long polls.
+    func end() {
+        state.withLock { $0.isEnding = true }
+        compiled.notify()
+    }
 
     /// Makes a snapshot the current one and rings, unless it is already.
     func accept(_ snapshot: CompiledSnapshot) {

@@ -40,7 +40,7 @@ struct AppliedWaiter: Sendable {
             let rings = nodes.changed.rings
             let lagging = lagging(version)
             if lagging.isEmpty, isCompiled(version) { return }
-            guard clock.now < deadline, !Task.isCancelled else {
+            guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
                 let names = lagging.prefix(20).map { node in
                     let reason =
                         node.status == .nack ? ", refused a newer one: \(node.reason ?? "no reason given")" : ""

@@ -46,7 +46,7 @@ struct NodeRoutes: Sendable {
                     body: current.encoded.manifest
                 )
             }
-            guard clock.now < deadline, !Task.isCancelled else {
+            guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
                 guard let current else { throw Problem.unavailable }
                 return Answer(status: 304, contentType: nil, headers: ["etag": Self.etag(current)])
             }
@@ -76,23 +76,31 @@ struct NodeRoutes: Sendable {
         let version = reader.optionalInteger("version", in: 0...Int64.max)
         let lineage = reader.text("lineage", maxBytes: 64, allowsEmpty: true)
         let status = reader.word("status", of: ["ack", "nack"], default: nil)
-        let reason = reader.optionalText("reason", maxBytes: 4096)
+        let reason = Self.reason(reader.take("reason"))
         let startedAt = reader.optionalInteger("started_at_ms", in: 0...253_402_300_799_999)
         let source = reader.word("snapshot_source", of: ["redis", "control", "disk", "none"], default: "none")
         try reader.finish()
+        let isRefusal = status == "nack"
         let report = NodeReport(
             nodeID: nodeID,
             bootID: bootID ?? "",
             url: url ?? "",
             lineage: lineage ?? "",
             version: version ?? 0,
-            status: status == "nack" ? .nack : .ack,
-            reason: reason,
+            status: isRefusal ? .nack : .ack,
+            reason: isRefusal ? reason : nil,
             source: source,
             startedAt: startedAt ?? 0,
             seenAt: Timestamp.now
         )
         let live = try nodes.take(report)
         return .json(["live_nodes": .integer(Int64(live))])
+    }
+
+    /// A node's own words, for people: cut and made printable rather than refused, because they explain a fault.
+    private static func reason(_ value: JSON?) -> String? {
+        guard let text = value?.stringValue, !text.isEmpty else { return nil }
+        let scalars = text.unicodeScalars.prefix(1024).map { $0.value < 0x20 || $0.value == 0x7F ? " " : Character($0) }
+        return String(scalars)
     }
 }

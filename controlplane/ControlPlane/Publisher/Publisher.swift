@@ -70,7 +70,7 @@ final class Publisher: Sendable {
                 if clock.now >= nextRefresh {
                     nextRefresh = clock.now + Self.refreshInterval
                     state.withLock { $0.published = nil }
-                    try await IdempotencyRecord.purge(pool)
+                    await tidy { try await IdempotencyRecord.purge(pool) }
                 }
                 await beat()
                 nextBeat = clock.now + Self.heartbeat
@@ -88,7 +88,7 @@ final class Publisher: Sendable {
         guard !isPublished else { return }
         do {
             try await publish(current)
-            try await settle(upTo: current.version)
+            await tidy { try await settle(upTo: current.version) }
             tell(nil)
         } catch {
             state.withLock { $0.published = nil }
@@ -149,6 +149,11 @@ final class Publisher: Sendable {
     /// What is published needs no publishing any more.
     private func settle(upTo version: UInt64) async throws {
         _ = try await pool.execute("DELETE FROM outbox WHERE version <= $1", [.int(Int64(version))])
+    }
+
+    /// Runs what may as well be done later: a database that only reads must not stop the publishing.
+    private func tidy(_ work: () async throws -> Void) async {
+        do { try await work() } catch { logger.debug("left for later", metadata: ["reason": "\(error)"]) }
     }
 
     private func tell(_ failure: String?) {

@@ -90,6 +90,7 @@ struct Model: WritableResource {
     }
 
     static func insert(_ draft: Draft, id: String, change: Change, store: Store) async throws {
+        try await Capacity.check(table, limit: Capacity.maxModels, in: change.session)
         _ = try await change.session.execute(
             "INSERT INTO models (id, name, created_at, updated_at, version) VALUES ($1, $2, $3, $3, $4)",
             [.text(id), .text(draft.name), .timestamp(milliseconds: change.at), .int(change.version)]

@@ -108,6 +108,7 @@ struct Provider: WritableResource {
     }
 
     static func insert(_ draft: Draft, id: String, change: Change, store: Store) async throws {
+        try await Capacity.check(table, limit: Capacity.maxProviders, in: change.session)
         _ = try await change.session.execute(
             """
             INSERT INTO providers (id, name, kind, base_url, injects_stream_usage, created_at, updated_at, version)

@@ -8,7 +8,9 @@ public import Policy
 import Postgres
 import Reactor
 import Secrets
+import ServiceLifecycle
 import Synchronization
+import UnixSignals
 
 /// A control plane: the admin API, the compiler and publisher of snapshots, and the nodes' endpoints.
 public final class ControlPlane: Sendable {
@@ -53,7 +55,7 @@ public final class ControlPlane: Sendable {
                 maxConnections: 12,
                 connectTimeout: .seconds(2),
                 acquireTimeout: .seconds(2),
-                statementTimeout: .seconds(4)
+                statementTimeout: .milliseconds(2500)
             )
         )
         redis = try RedisClient(
@@ -92,11 +94,7 @@ public final class ControlPlane: Sendable {
         do {
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 group.addTask {
-                    if stopsOnSignals {
-                        try await application.runService()
-                    } else {
-                        try await application.runService(gracefulShutdownSignals: [])
-                    }
+                    try await self.serve(application, stopsOnSignals: stopsOnSignals)
                     return true
                 }
                 group.addTask {
@@ -113,6 +111,19 @@ public final class ControlPlane: Sendable {
         redis.close()
         await pool.close()
         logger.info("stopped")
+    }
+
+    /// Serves until a signal or cancellation; long polls end first, then the server does.
+    private func serve(_ application: Application<AdminResponder>, stopsOnSignals: Bool) async throws {
+        // Services stop in reverse order.
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [application, PollEnder(holder: holder)],
+                gracefulShutdownSignals: stopsOnSignals ? [.sigterm, .sigint] : [],
+                logger: logger
+            )
+        )
+        try await group.run()
     }
 
     /// All operations; schemas/openapi.yaml describes each, and a test compares the two.
@@ -190,5 +201,15 @@ public final class ControlPlane: Sendable {
                 delay = min(delay * 2, .seconds(2))
             }
         }
+    }
+}
+
+/// Ends what waits for changes as soon as the process is told to stop.
+private struct PollEnder: Service {
+    let holder: SnapshotHolder
+
+    func run() async throws {
+        try await gracefulShutdown()
+        holder.end()
     }
 }
