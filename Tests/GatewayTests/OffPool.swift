@@ -11,7 +11,7 @@ struct OffPool: SuiteTrait, TestTrait, TestScoping {
     func provideScope(
         for test: Test,
         testCase: Test.Case?,
-        performing function: @Sendable () async throws -> Void
+        performing function: @Sendable @concurrent () async throws -> Void
     ) async throws {
         guard testCase != nil else { return try await function() }
         try await withTaskExecutorPreference(ThreadExecutor()) { try await function() }
