@@ -64,6 +64,7 @@ final class TestPlane: Sendable {
     let connectionString: String
     let plane: ControlPlane
     private let isGated: Bool
+    private let hasLeft = Atomic<Bool>(false)
     private let running: Task<Void, any Error>
 
     /// Starts one and waits until it is ready.
@@ -123,11 +124,22 @@ final class TestPlane: Sendable {
         url = "http://127.0.0.1:\(try #require(await iterator.next()))"
     }
 
+    // A test that throws never reaches stop(); the others must not wait for its place.
+    deinit {
+        running.cancel()
+        leave()
+    }
+
+    private func leave() {
+        guard isGated, !hasLeft.exchange(true, ordering: .relaxed) else { return }
+        Task { await Gate.shared.leave() }
+    }
+
     /// Stops it and waits until it has.
     func stop() async {
         running.cancel()
         _ = await running.result
-        if isGated { await Gate.shared.leave() }
+        leave()
     }
 
     private static func makeDatabase(on server: PrivatePostgres) async throws -> String {

@@ -92,10 +92,10 @@ private import Glibc
     ///
     /// - Throws: `invalidRequest` when the request must not be sent as it is; the handle stays usable.
     func begin(_ transfer: Transfer, _ request: HTTPClientRequest) throws(TransferFailure) {
-        try validate(request)
         let shape = Shape(method: request.method, http2: request.http2, caFile: request.caFile)
         if shape != self.shape { configure(shape) }
-        if request.url != url {
+        if request.url.utf8.count != url.utf8.count || request.url != url {
+            try validate(request)
             url = request.url
             unsafe url.withCString { unsafe setPointer(CURLOPT_URL, $0) }
         }

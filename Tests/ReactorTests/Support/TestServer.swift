@@ -207,7 +207,7 @@ final class TestConnection: Sendable {
 }
 
 /// Waits until the condition holds, at most `limit`.
-func eventually(within limit: Duration = .seconds(5), _ condition: () async -> Bool) async -> Bool {
+func eventually(within limit: Duration = .seconds(20), _ condition: () async -> Bool) async -> Bool {
     let due = ContinuousClock.now + limit
     while !(await condition()) {
         guard ContinuousClock.now < due else { return false }
