@@ -165,7 +165,7 @@ import Testing
                 }
             }
         }
-        #expect(ContinuousClock.now - start < .seconds(1))
+        #expect(ContinuousClock.now - start < .seconds(5))
         #expect(!client.isReady)
         server.signal(SIGCONT)
         #expect(await client.waitUntilReady(within: .seconds(5)))

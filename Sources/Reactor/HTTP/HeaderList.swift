@@ -1,5 +1,5 @@
-// libcurl takes headers as a linked list of C strings. Built one malloc at a time it costs two per line; this one
-// lies in two blocks that are filled anew for each request.
+// libcurl takes headers as a linked list of C strings, looks through it for each of a dozen names and formats each
+// line on its own. Ours are checked and complete, so they go in as one text of many lines: one node, no malloc.
 
 private import CCurl
 private import Glibc
@@ -12,14 +12,24 @@ private import Glibc
     private static let silenced: [StaticString] = ["Expect:", "Accept:", "Content-Type:"]
     private static let keptBytes = 16 << 10
 
+    /// The silencing nodes, then the one with the lines.
+    private let nodes: UnsafeMutablePointer<curl_slist>
     private var text: UnsafeMutablePointer<CChar>?
     private var textCapacity = 0
-    private var nodes: UnsafeMutablePointer<curl_slist>?
-    private var nodeCapacity = 0
+
+    init() {
+        let count = Self.silenced.count
+        unsafe nodes = UnsafeMutablePointer<curl_slist>.allocate(capacity: count + 1)
+        for (index, line) in Self.silenced.enumerated() {
+            let bytes = unsafe UnsafeMutableRawPointer(mutating: line.utf8Start).assumingMemoryBound(to: CChar.self)
+            unsafe (nodes + index).initialize(to: curl_slist(data: bytes, next: nodes + index + 1))
+        }
+        unsafe (nodes + count).initialize(to: curl_slist(data: nil, next: nil))
+    }
 
     deinit {
         unsafe free(text)
-        unsafe free(nodes)
+        unsafe nodes.deallocate()
     }
 
     /// Lays out the lines.
@@ -27,17 +37,15 @@ private import Glibc
     /// - Returns: the list's head.
     /// - Throws: `invalidRequest` for a line with CR, LF or NUL, without a name, or with a header that frames the body.
     @unsafe func fill(_ lines: [String]) throws(TransferFailure) -> UnsafeRawPointer {
-        var needed = 0
-        for line in lines { needed += line.utf8.count + 1 }
-        unsafe reserve(textBytes: needed, nodeCount: lines.count + Self.silenced.count)
-        guard let text = unsafe text, let nodes = unsafe nodes else { preconditionFailure("out of memory for headers") }
-        var node = unsafe nodes
-        for line in Self.silenced {
-            unsafe node.pointee.data = UnsafeMutableRawPointer(mutating: line.utf8Start)
-                .assumingMemoryBound(to: CChar.self)
-            unsafe node.pointee.next = node + 1
-            unsafe node += 1
+        let count = Self.silenced.count
+        guard !lines.isEmpty else {
+            unsafe nodes[count - 1].next = nil
+            return unsafe UnsafeRawPointer(nodes)
         }
+        var needed = 0
+        for line in lines { needed += line.utf8.count + 2 }
+        reserve(needed)
+        guard let text = unsafe text else { preconditionFailure("out of memory for headers") }
         var end = unsafe text
         for line in lines {
             let count = line.utf8.count
@@ -53,28 +61,21 @@ private import Glibc
                     detail: "header"
                 )
             }
-            unsafe end[count] = 0
-            unsafe node.pointee.data = end
-            unsafe node.pointee.next = node + 1
-            unsafe node += 1
-            unsafe end += count + 1
+            unsafe end[count] = CChar(bitPattern: UInt8(ascii: "\r"))
+            unsafe end[count + 1] = CChar(bitPattern: UInt8(ascii: "\n"))
+            unsafe end += count + 2
         }
-        unsafe (node - 1).pointee.next = nil
-        return UnsafeRawPointer(nodes)
+        unsafe end[-2] = 0  // libcurl adds the last line's end
+        unsafe nodes[count].data = text
+        unsafe nodes[count - 1].next = nodes + count
+        return unsafe UnsafeRawPointer(nodes)
     }
 
-    @unsafe private func reserve(textBytes: Int, nodeCount: Int) {
-        if unsafe textBytes > textCapacity || text == nil || textCapacity > Self.keptBytes {
-            unsafe free(text)
-            textCapacity = max(textBytes, 1024)
-            unsafe text = malloc(textCapacity)?.assumingMemoryBound(to: CChar.self)
-        }
-        if nodeCount > nodeCapacity {
-            unsafe free(nodes)
-            nodeCapacity = max(nodeCount, 32)
-            unsafe nodes = malloc(nodeCapacity * MemoryLayout<curl_slist>.stride)?
-                .assumingMemoryBound(to: curl_slist.self)
-        }
+    private func reserve(_ bytes: Int) {
+        guard unsafe bytes > textCapacity || text == nil || textCapacity > Self.keptBytes else { return }
+        unsafe free(text)
+        textCapacity = max(bytes, 1024)
+        unsafe text = malloc(textCapacity)?.assumingMemoryBound(to: CChar.self)
     }
 
     @unsafe private static func isAllowed(_ line: UnsafePointer<CChar>, _ count: Int) -> Bool {

@@ -11,9 +11,11 @@ final class TestServer: Sendable {
     private let connections = Mutex<[TestConnection]>([])
 
     init(backlog: Int32 = 1024, handler: (@Sendable (TestConnection) -> Void)?) {
-        (listener, port) = Self.listen(backlog: backlog)
+        guard let (listener, port) = Self.listen(backlog: backlog) else {
+            preconditionFailure("loopback has a free port")
+        }
+        (self.listener, self.port) = (listener, port)
         guard let handler else { return }
-        let listener = listener
         Thread.detachNewThread { [weak self] in
             var number = 0
             while true {
@@ -45,27 +47,34 @@ final class TestServer: Sendable {
 
     var url: String { "http://127.0.0.1:\(port)/" }
 
-    private static func listen(backlog: Int32) -> (Int32, Int) {
+    private static func listen(backlog: Int32, port: Int = 0) -> (Int32, Int)? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = UInt16(port).bigEndian
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        unsafe withUnsafeMutablePointer(to: &address) { address in
+        let isListening = unsafe withUnsafeMutablePointer(to: &address) { address in
             unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                precondition(unsafe bind(descriptor, address, size) == 0, "loopback has a free port")
-                precondition(unsafe getsockname(descriptor, address, &size) == 0, "a bound socket has a name")
+                unsafe bind(descriptor, address, size) == 0 && Glibc.listen(descriptor, backlog) == 0
+                    && getsockname(descriptor, address, &size) == 0
             }
         }
-        precondition(Glibc.listen(descriptor, backlog) == 0, "a bound socket listens")
+        guard isListening else {
+            Glibc.close(descriptor)
+            return nil
+        }
         return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
     }
 
-    /// A port on which nobody listens.
+    /// A port on which nobody listens: below the range that the kernel gives to sockets without a port of their own.
     static func freePort() -> Int {
-        let (descriptor, port) = listen(backlog: 1)
-        Glibc.close(descriptor)
-        return port
+        while true {
+            let port = Int.random(in: 10_000..<32_000)
+            guard let (descriptor, _) = listen(backlog: 1, port: port) else { continue }
+            Glibc.close(descriptor)
+            return port
+        }
     }
 }
 
