@@ -1,4 +1,4 @@
-// hiredis's asynchronous interface; its struct fields are read by the one wrapper, Sources/Reactor.
+// hiredis's context and reply reader; their struct fields are read by the one wrapper, Sources/Reactor.
 #pragma once
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
+#include <hiredis/read.h>
