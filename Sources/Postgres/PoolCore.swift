@@ -112,7 +112,9 @@ final class PoolCore {
 
     private func acquire(_ ticket: UInt64, done: @escaping (Result<Session, PostgresError>) -> Void) {
         guard !isClosing else { return done(.failure(Self.closedError)) }
-        if waiters.isEmpty, let session = takeIdle() { return done(.success(session)) }
+        // The one used last has the warmest caches. Those whose server went away have left: the loop looks at sockets
+        // before it takes messages.
+        if waiters.isEmpty, let session = idle.popLast() { return done(.success(session)) }
         guard waiters.count < Self.maxWaiters else {
             let message = "\(Self.maxWaiters) callers wait for a connection already"
             return done(.failure(PostgresError(kind: .poolExhausted, message: message)))
@@ -139,15 +141,6 @@ final class PoolCore {
         guard let waiter = waiters.removeValue(forKey: ticket) else { return }
         reactor.cancel(waiter.timer)
         waiter.done(.failure(error))
-    }
-
-    /// The one used last, whose plans and caches are the warmest; those that died meanwhile close themselves.
-    private func takeIdle() -> Session? {
-        while let session = idle.popLast() {
-            if session.isAlive() { return session }
-            session.close(PostgresError(kind: .connection, message: "closed by the server"))
-        }
-        return nil
     }
 
     private func nextWaiter() -> Waiter? {

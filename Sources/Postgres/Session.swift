@@ -164,13 +164,6 @@ import Reactor
         startNext()
     }
 
-    /// Looks whether an idle connection is still there: a server that went away meanwhile has closed it.
-    func isAlive() -> Bool {
-        guard isIdle else { return false }
-        receive()
-        return isIdle
-    }
-
     private func startNext() {
         guard isIdle, !waiting.isEmpty else { return }
         let next = waiting.removeFirst()

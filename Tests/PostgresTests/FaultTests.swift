@@ -27,10 +27,13 @@ import Testing
         }
         var notifications = pool.listen("events").makeAsyncIterator()
         #expect(await notifications.next() == "")
-        let underWay = Task { await postgresError { try await pool.execute("SELECT pg_sleep(0.9)") } }
+        let patient = try PostgresPool(
+            PostgresConfiguration(conninfo: server.conninfo(), statementTimeout: .seconds(60))
+        )
+        let underWay = Task { await postgresError { try await patient.execute("SELECT pg_sleep(59)") } }
         let isUnderWay = try await eventually {
             try await pool.query(
-                "SELECT FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(0.9)'"
+                "SELECT FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(59)'"
             ).count == 1
         }
         #expect(isUnderWay)
@@ -41,7 +44,7 @@ import Testing
             let begin = ContinuousClock.now
             let error = await postgresError { _ = try await pool.query("SELECT 1") }
             #expect(error?.kind == .connection)
-            #expect(ContinuousClock.now - begin < .seconds(2))
+            #expect(ContinuousClock.now - begin < .seconds(15))
         }
 
         try await server.startPostmaster()
@@ -91,14 +94,15 @@ import Testing
             for _ in 0..<6 { group.addTask { await postgresError { _ = try await pool.query("SELECT 1") } } }
             for await error in group { #expect(error?.kind == .timeout || error?.kind == .poolExhausted) }
         }
-        #expect(ContinuousClock.now - begin < .seconds(3))
+        // 1.25 s on an idle machine; the rest is for one that many share.
+        #expect(ContinuousClock.now - begin < .seconds(15))
         let lone = ContinuousClock.now
         #expect(await postgresError { _ = try await pool.query("SELECT 2") }?.kind == .timeout)
-        #expect(ContinuousClock.now - lone < .seconds(2))
+        #expect(ContinuousClock.now - lone < .seconds(15))
 
         try await server.resume()
         #expect(
-            await eventually(within: .seconds(2)) { await postgresError { try await pool.execute("SELECT") } == nil }
+            await eventually(within: .seconds(15)) { await postgresError { try await pool.execute("SELECT") } == nil }
         )
         for number in 0..<20 {
             let row = try #require(

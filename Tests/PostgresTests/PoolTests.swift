@@ -43,25 +43,28 @@ import Testing
             let begin = ContinuousClock.now
             let error = await postgresError { _ = try await pool.query("SELECT 1") }
             #expect(error?.kind == .poolExhausted)
-            #expect(ContinuousClock.now - begin < .seconds(6))
+            #expect(ContinuousClock.now - begin < .seconds(15))
         }
         #expect(try await pool.query("SELECT 1 AS n").first?.int("n") == 1)
     }
 
     @Test func `refuses at once when too many wait`() async throws {
-        let pool = try await PostgresPool.onSharedServer(maxConnections: 1)
+        let pool = try await PostgresPool.onSharedServer(maxConnections: 1, acquireTimeout: .seconds(100))
         try await pool.withConnection { _ in
-            let waiting = (0..<4096).map { _ in Task { try await pool.query("SELECT 1") } }
-            let isFull = try await eventually {
-                // One that is let in waits, so it is cancelled again.
-                let probe = Task { await postgresError { _ = try await pool.query("SELECT 1") } }
-                try await Task.sleep(for: .milliseconds(50))
-                probe.cancel()
-                return await probe.value?.kind == .poolExhausted
+            let refused = Tally()
+            let tasks = (0..<4196).map { _ in
+                Task {
+                    let error = await postgresError { _ = try await pool.query("SELECT 1") }
+                    if error?.kind == .poolExhausted { refused.add() }
+                    return error
+                }
             }
-            #expect(isFull)
-            for task in waiting { task.cancel() }
-            for task in waiting { #expect(await postgresError { _ = try await task.value }?.kind == .cancelled) }
+            #expect(await eventually { refused.count == 100 })
+            for task in tasks { task.cancel() }
+            var cancelledCount = 0
+            for task in tasks where await task.value?.kind == .cancelled { cancelledCount += 1 }
+            #expect(cancelledCount == 4096)
+            #expect(refused.count == 100)
         }
         #expect(try await pool.query("SELECT 1 AS n").first?.int("n") == 1)
     }
@@ -128,17 +131,28 @@ import Testing
 
     @Test func `closes after what is under way has finished`() async throws {
         let pool = try await PostgresPool.onSharedServer()
-        let watcher = try await PostgresPool.onSharedServer()
-        try await watcher.execute("SELECT")
-        let slow = Task { try await pool.query("SELECT 1 AS n, pg_sleep(2)") }
-        let isRunning = try await eventually {
-            try await watcher.query(
-                "SELECT FROM pg_stat_activity WHERE query = 'SELECT 1 AS n, pg_sleep(2)' AND state = 'active'"
-            ).count == 1
+        let other = try await PostgresPool.onSharedServer()
+        let isClosed = Tally()
+        let (slow, closing) = try await other.transaction { holder in
+            try await holder.execute("SELECT pg_advisory_xact_lock(4712)")
+            let slow = Task { try await pool.query("SELECT 1 AS n FROM pg_advisory_xact_lock(4712)") }
+            let isUnderWay = try await eventually {
+                try await other.query("SELECT FROM pg_locks WHERE objid = 4712 AND NOT granted").count == 1
+            }
+            #expect(isUnderWay)
+            let closing = Task {
+                await pool.close()
+                isClosed.add()
+            }
+            let refusesNew = await eventually {
+                await postgresError { _ = try await pool.query("SELECT 1") }?.kind == .connection
+            }
+            #expect(refusesNew)
+            #expect(isClosed.count == 0)
+            return (slow, closing)
         }
-        #expect(isRunning)
-        await pool.close()
         #expect(try await slow.value.first?.int("n") == 1)
+        await closing.value
     }
 
     @Test func `does not lend a connection on with what a failed body left on it`() async throws {

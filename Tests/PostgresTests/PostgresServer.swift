@@ -93,7 +93,13 @@ final class PostgresServer: Sendable {
 
     private func signal(_ name: String) async throws {
         let pid = postmaster.withLock { $0 }
-        try await run("kill -\(name) \(pid) $(cat /proc/\(pid)/task/\(pid)/children)")
+        try await run(
+            """
+            children=$(cat /proc/\(pid)/task/\(pid)/children)
+            kill -\(name) \(pid)
+            for child in $children; do kill -\(name) $child || :; done  # one may have ended meanwhile
+            """
+        )
     }
 
     /// A process that waits for our end (its pipe closes then, however we die) and clears up after us.
