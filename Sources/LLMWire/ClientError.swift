@@ -62,7 +62,7 @@ public struct ClientError: Sendable, Equatable {
         type: "permission_error",
         anthropicType: "permission_error",
         code: "permission_denied",
-        message: "A policy of your organization does not allow this request."
+        message: "request not allowed"
     )
     /// A policy does not let this application use this model.
     public static let modelNotAllowed = ClientError(
@@ -70,7 +70,7 @@ public struct ClientError: Sendable, Equatable {
         type: "permission_error",
         anthropicType: "permission_error",
         code: "model_not_allowed",
-        message: "A policy of your organization does not allow this model."
+        message: "model not allowed"
     )
     /// No such model is configured.
     public static let modelNotFound = ClientError(
@@ -86,23 +86,23 @@ public struct ClientError: Sendable, Equatable {
         type: "request_too_large",
         anthropicType: "request_too_large",
         code: "request_too_large",
-        message: "The request is larger than your organization allows."
+        message: "request too large"
     )
-    /// The prompt has more tokens than a policy allows for one request.
+    /// The prompt has more tokens than a policy allows for one request; goes with `x-should-retry: false`.
     public static let promptTooLong = ClientError(
-        status: 400,
-        type: "invalid_request_error",
-        anthropicType: "invalid_request_error",
-        code: "context_length_exceeded",
-        message: "The prompt is longer than your organization allows."
+        status: 429,
+        type: "tokens",
+        anthropicType: "rate_limit_error",
+        code: "token_limit_exceeded",
+        message: "token limit exceeded: the prompt is too long"
     )
-    /// The request asks for more output than a policy allows for one request.
+    /// The request asks for more output than a policy allows for one request; goes with `x-should-retry: false`.
     public static let outputCapTooHigh = ClientError(
-        status: 400,
-        type: "invalid_request_error",
-        anthropicType: "invalid_request_error",
-        code: "max_tokens_too_large",
-        message: "The request asks for more output tokens than your organization allows."
+        status: 429,
+        type: "tokens",
+        anthropicType: "rate_limit_error",
+        code: "token_limit_exceeded",
+        message: "token limit exceeded: the output cap is too high"
     )
     /// Too many requests in a window.
     public static let rateLimited = ClientError(
@@ -110,7 +110,7 @@ public struct ClientError: Sendable, Equatable {
         type: "requests",
         anthropicType: "rate_limit_error",
         code: "rate_limit_exceeded",
-        message: "Rate limit reached for requests. Try again later."
+        message: "rate limit exceeded"
     )
     /// Too many tokens in a window.
     public static let tokensLimited = ClientError(
@@ -118,7 +118,7 @@ public struct ClientError: Sendable, Equatable {
         type: "tokens",
         anthropicType: "rate_limit_error",
         code: "rate_limit_exceeded",
-        message: "Rate limit reached for tokens. Try again later."
+        message: "token limit exceeded"
     )
     /// A budget that waiting soon will not mend; goes with `x-should-retry: false`.
     public static let quota = ClientError(
@@ -126,7 +126,7 @@ public struct ClientError: Sendable, Equatable {
         type: "insufficient_quota",
         anthropicType: "rate_limit_error",
         code: "insufficient_quota",
-        message: "You exceeded your current quota. Ask your administrator to raise it."
+        message: "quota exceeded"
     )
 
     // MARK: Faults of the request

@@ -27,8 +27,8 @@ public struct PolicyRequest: Sendable {
     public let parsed: ParsedRequest
     /// The body, for what the scan gives as slices.
     public let body: [UInt8]
-    /// The most tokens that the prompt can have.
-    public let promptTokensUpperBound: Int
+    /// Tokens of the prompt: an estimate from its bytes, until the exact tokenizer counts them.
+    public let promptTokens: Int
     /// The app's id in UTF-8.
     public let appID: [UInt8]
     /// The key's id in UTF-8.
@@ -47,7 +47,7 @@ public struct PolicyRequest: Sendable {
         bodyBytes: Int,
         parsed: ParsedRequest,
         body: [UInt8],
-        promptTokensUpperBound: Int,
+        promptTokens: Int,
         appID: [UInt8],
         keyID: [UInt8],
         headers: any RequestHeaders
@@ -58,7 +58,7 @@ public struct PolicyRequest: Sendable {
         self.bodyBytes = bodyBytes
         self.parsed = parsed
         self.body = body
-        self.promptTokensUpperBound = promptTokensUpperBound
+        self.promptTokens = promptTokens
         self.appID = appID
         self.keyID = keyID
         self.headers = headers

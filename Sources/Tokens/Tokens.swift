@@ -52,6 +52,29 @@ public enum TokenEstimate {
         )
     }
 
+    /// Tokens of a typical picture: four 512-pixel tiles, 85 + 170 × 4 (OpenAI's vision guide).
+    static let perTypicalImage = 765
+
+    /// The tokens that a prompt likely costs: what a per-request bound compares and a window reserves.
+    ///
+    /// The upper bound would refuse most prompts that a small limit allows, three times out of four by bytes alone; this
+    /// is off by some tens of per cent either way, and settling corrects what it reserved.
+    ///
+    /// - Parameters:
+    ///   - promptBytes: bytes of text, decoded; not negative.
+    ///   - messageCount: messages or inputs; not negative.
+    ///   - imageCount: pictures; not negative.
+    /// - Returns: a fourth of the bytes, and ChatML's 3 tokens for each message and for the answer's opening.
+    public static func likelyPrompt(
+        promptBytes: Int,
+        messageCount: Int,
+        imageCount: Int = 0
+    ) -> Int {
+        let text = likely(textBytes: promptBytes)
+        let framing = saturatingProduct(saturatingSum(messageCount, messageCount > 0 ? 1 : 0), 3)
+        return saturatingSum(saturatingSum(text, framing), saturatingProduct(imageCount, perTypicalImage))
+    }
+
     /// The most tokens that text of an answer can be: what to charge when a provider did not tell.
     ///
     /// - Parameter textBytes: bytes of text, as the usage tap counts them; not negative.

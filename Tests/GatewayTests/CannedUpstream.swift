@@ -29,7 +29,7 @@ final class CannedUpstream: Sendable {
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        unsafe address.sin_addr.s_addr = inet_addr("127.0.0.1")
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let descriptor = listener
         let bound = unsafe withUnsafeMutablePointer(to: &address) { pointer in
@@ -50,7 +50,7 @@ final class CannedUpstream: Sendable {
 
     private func acceptAll() {
         while true {
-            let connection = unsafe accept(listener, nil, nil)
+            let connection = accept(listener, nil, nil)
             guard connection >= 0 else { return }
             spawn { [self] in serve(connection) }
         }
@@ -64,7 +64,7 @@ final class CannedUpstream: Sendable {
             let answer = answer(request)
             if answer.delay > 0 { usleep(useconds_t(answer.delay * 1e6)) }
             let sent = unsafe answer.bytes.withUnsafeBytes { bytes in
-                unsafe send(connection, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+                unsafe send(connection, bytes.baseAddress, bytes.count, noSignal)
             }
             guard sent == answer.bytes.count, !answer.closes else { return }
         }
@@ -96,7 +96,7 @@ final class CannedUpstream: Sendable {
     }
 
     private func spawn(_ work: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Work(work))
+        let box = unsafe Unmanaged.passRetained(Work(work))
         var thread = pthread_t()
         let code = unsafe pthread_create(
             &thread,
@@ -106,7 +106,7 @@ final class CannedUpstream: Sendable {
                 unsafe Unmanaged<Work>.fromOpaque(context).takeRetainedValue().run()
                 return nil
             },
-            box.toOpaque()
+            unsafe box.toOpaque()
         )
         precondition(code == 0, "a test needs a thread")
         pthread_detach(thread)

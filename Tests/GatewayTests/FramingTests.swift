@@ -2,7 +2,7 @@
 
 import Testing
 
-@Suite struct `Bad framing` {
+@Suite(.offPool, .serialized) struct `Bad framing` {
     struct Case: Sendable, CustomTestStringConvertible {
         let name: String
         let request: String

@@ -56,6 +56,7 @@ final class GatewayFixture {
         configuration.bounds = bounds
         configuration.bounds.drainDelay = .zero
         configuration.bounds.drainTimeout = .seconds(2)
+        configuration.bounds.usageDrainTimeout = .milliseconds(50)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         server = try GatewayServer(configuration, logger: logger)

@@ -4,7 +4,7 @@ import Foundation
 import Policy
 import Testing
 
-@Suite struct `A request` {
+@Suite(.offPool, .serialized) struct `A request` {
     @Test func `is forwarded with the provider's credential and answered byte for byte`() throws {
         let upstream = try CannedUpstream { _ in .completion }
         defer { upstream.stop() }

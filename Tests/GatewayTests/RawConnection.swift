@@ -11,7 +11,7 @@ final class RawConnection {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port).bigEndian)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        unsafe address.sin_addr.s_addr = inet_addr("127.0.0.1")
         let connected = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -33,7 +33,7 @@ final class RawConnection {
                     descriptor,
                     buffer.baseAddress?.advanced(by: start),
                     buffer.count - start,
-                    Int32(MSG_NOSIGNAL.rawValue)
+                    noSignal
                 )
             }
             guard count > 0 else { return }
@@ -81,6 +81,9 @@ final class RawConnection {
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 }
+
+/// MSG_NOSIGNAL, which the importer shows as one type or another by what else is imported.
+let noSignal: Int32 = 0x4000
 
 struct RawError: Error {
     let call: String

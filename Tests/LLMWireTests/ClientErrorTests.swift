@@ -8,7 +8,7 @@ import Testing
         #expect(
             text(ClientError.modelNotAllowed.body(.openAI, requestID: Array("req_1".utf8)))
                 == #"""
-                {"error":{"message":"A policy of your organization does not allow this model.","type":"permission_error","param":null,"code":"model_not_allowed"}}
+                {"error":{"message":"model not allowed","type":"permission_error","param":null,"code":"model_not_allowed"}}
                 """#
         )
         #expect(
@@ -21,7 +21,7 @@ import Testing
         #expect(
             text(ClientError.rateLimited.body(.anthropic, requestID: Array("req_\"1\n".utf8)))
                 == #"""
-                {"type":"error","error":{"type":"rate_limit_error","message":"Rate limit reached for requests. Try again later.","details":{"error_code":"rate_limit_exceeded"}},"request_id":"req_\"1\u000a"}
+                {"type":"error","error":{"type":"rate_limit_error","message":"rate limit exceeded","details":{"error_code":"rate_limit_exceeded"}},"request_id":"req_\"1\u000a"}
                 """#
         )
     }

@@ -165,9 +165,13 @@ private func counter(_ rule: RuleProgram, _ request: PolicyRequest) throws -> St
         #expect(claim.cost == cost && claim.unit == .tokens && claim.limit == 500)
     }
 
-    @Test func `assumes 1024 tokens of output when nobody says`() throws {
-        let rule = try makeRule("token_limit", ["limit": 500, "window": "1h"])
-        #expect(claims(rule, try makeRequest(promptTokens: 0)).first?.cost == 1_024)
+    @Test(arguments: [(limit: 100_000, assumed: 1_024), (500, 62), (3, 1)])
+    func `assumes 1024 tokens of output when nobody says, or an eighth of a small limit`(
+        limit: Int64,
+        assumed: Int64
+    ) throws {
+        let rule = try makeRule("token_limit", ["limit": .integer(limit), "window": "1h"])
+        #expect(claims(rule, try makeRequest(promptTokens: 0)).first?.cost == assumed)
     }
 
     @Test func `bounds what it reserves, whatever the client asks for`() throws {

@@ -33,7 +33,7 @@ func makeRequest(
         bodyBytes: bodyBytes ?? body.count,
         parsed: try ParsedRequest.scan(body.span, endpoint: endpoint),
         body: body,
-        promptTokensUpperBound: promptTokens,
+        promptTokens: promptTokens,
         appID: Array("app_0".utf8),
         keyID: Array(key.utf8),
         headers: FixedHeaders(headers)

@@ -31,6 +31,8 @@ public struct GatewayBounds: Sendable {
     public var drainTimeout: Duration = .seconds(30)
     /// From SIGTERM to closed listeners, so that balancers see `/readyz` fail first.
     public var drainDelay: Duration = .milliseconds(200)
+    /// At the end of a drain, for usage that the control plane has not acknowledged yet.
+    public var usageDrainTimeout: Duration = .seconds(3)
     /// One Redis command; a request waits no longer for its limits.
     public var redisDeadline: Duration = .milliseconds(10)
 

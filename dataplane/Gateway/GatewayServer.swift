@@ -106,7 +106,7 @@ public final class GatewayServer: Sendable {
         while MonotonicTime.now < cutDeadline, try pairs.contains(where: { try !$0.isIdle() }) {
             pause(.milliseconds(20))
         }
-        agent.drain(deadline: .seconds(3))
+        agent.drain(deadline: configuration.bounds.usageDrainTimeout)
         for pair in pairs { pair.stop() }
         try group.syncShutdownGracefully()
         logger.info("stopped")

@@ -1,5 +1,5 @@
 // Bounds the tokens of a request, or of all requests in a window, or both. Before the request leaves only bounds are
-// known: what it may use at most is judged and reserved; after the answer the true usage is reviewed and settled.
+// known: what it will likely use is judged and reserved; after the answer the true usage is reviewed and settled.
 //
 // Program: optional max_prompt, max_completion, max_total │ bool has window │ window limit │ integer assumed output.
 
@@ -22,6 +22,8 @@ struct TokenLimit: PolicyKind {
     /// Most answers are shorter, and settling gives back the
     /// rest within seconds; reserving a model's maximum would pin a budget while little is spent (DESIGN §11.1).
     static let defaultAssumedOutput: Int64 = 1_024
+    /// Of a small limit an eighth is assumed instead, or no request without a cap would ever fit.
+    static let assumedShareOfLimit: Int64 = 8
     static let assumedOutputRange: ClosedRange<Int64> = 1...1_000_000
 
     func compile(_ config: ConfigValue) throws(ConfigProblems) -> [UInt8] {
@@ -41,7 +43,8 @@ struct TokenLimit: PolicyKind {
         writer.write(bool: window != nil)
         if let window {
             window.write(to: &writer)
-            writer.write(integer: assumedOutput ?? Self.defaultAssumedOutput)
+            let share = max(1, window.limit / Self.assumedShareOfLimit)
+            writer.write(integer: assumedOutput ?? min(Self.defaultAssumedOutput, share))
         }
         return writer.bytes
     }
@@ -89,11 +92,11 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
         self.assumedOutput = assumedOutput
     }
 
-    /// Judges what the request may use at most.
+    /// Judges the prompt's estimate and the most output that the request may use.
     ///
     /// A client that names no cap is not refused for its output: nothing is known of it until `review`.
     override func decide(_ request: borrowing PolicyRequest) -> Verdict {
-        let prompt = Int64(request.promptTokensUpperBound)
+        let prompt = Int64(request.promptTokens)
         if let maxPrompt, prompt > maxPrompt {
             return .refuse(Refusal(.promptTooLong, limit: maxPrompt, got: prompt))
         }
@@ -111,7 +114,7 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
         return .allow
     }
 
-    /// Reserves the prompt's bound and each choice's cap: more than the request will use, which settling corrects.
+    /// Reserves the prompt's estimate and each choice's cap: nearly always more than is used, which settling corrects.
     override func claims(
         _ request: borrowing PolicyRequest,
         rule: Int,
@@ -121,7 +124,7 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
     ) {
         guard let window else { return }
         let cost = Self.saturatingSum(
-            Int64(request.promptTokensUpperBound),
+            Int64(request.promptTokens),
             Self.output(request, withoutCap: assumedOutput)
         )
         claims.append(

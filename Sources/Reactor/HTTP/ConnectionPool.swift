@@ -8,7 +8,7 @@ private import CCurl
 /// Confined to its client's Reactor.
 @safe final class ConnectionPool {
     private let pointer: UnsafeMutableRawPointer
-    private unowned let client: HTTPClient
+    private unowned let engine: TransferEngine
     private let isMultiplexed: Bool
     private var timer: ReactorTimer?
     /// When libcurl wants to be called whatever the sockets do.
@@ -21,19 +21,19 @@ private import CCurl
     /// Whether the client has it on its list for the end of this turn.
     var isMarked = false
 
-    init(client: HTTPClient, isMultiplexed: Bool) {
+    init(engine: TransferEngine, isMultiplexed: Bool) {
         guard let pointer = unsafe curl_multi_init() else { preconditionFailure("out of memory for a libcurl multi") }
         unsafe self.pointer = pointer
-        self.client = client
+        self.engine = engine
         self.isMultiplexed = isMultiplexed
-        lastUse = client.reactor.now
+        lastUse = engine.reactor.now
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         unsafe require(weir_curl_multi_set_socket_callback(pointer, Self.onSocket))
         unsafe require(weir_curl_multi_set_pointer(pointer, CURLMOPT_SOCKETDATA, context))
         unsafe require(weir_curl_multi_set_timer_callback(pointer, Self.onTimer))
         unsafe require(weir_curl_multi_set_pointer(pointer, CURLMOPT_TIMERDATA, context))
-        unsafe require(weir_curl_multi_set_long(pointer, CURLMOPT_MAXCONNECTS, client.limits.maxIdleConnections))
-        timer = client.reactor.makeTimer { [unowned self] in timerFired() }
+        unsafe require(weir_curl_multi_set_long(pointer, CURLMOPT_MAXCONNECTS, engine.limits.maxIdleConnections))
+        timer = engine.reactor.makeTimer { [unowned self] in timerFired() }
     }
 
     deinit { precondition(timer == nil, "a pool is closed before it is let go") }
@@ -42,7 +42,7 @@ private import CCurl
     func close() {
         guard let timer else { return }
         precondition(activeCount == 0, "a pool is closed when its transfers have left")
-        client.reactor.cancel(timer)
+        engine.reactor.cancel(timer)
         self.timer = nil
         unsafe require(curl_multi_cleanup(pointer))
     }
@@ -56,7 +56,7 @@ private import CCurl
     /// Takes a handle out, closing its connection unless its answer is complete; not inside a libcurl callback.
     func remove(_ handle: EasyHandle) {
         activeCount -= 1
-        lastUse = client.reactor.now
+        lastUse = engine.reactor.now
         unsafe require(curl_multi_remove_handle(pointer, handle.pointer))
     }
 
@@ -79,19 +79,19 @@ private import CCurl
             var context: UnsafeMutableRawPointer?
             unsafe weir_curl_get_pointer(message.pointee.easy_handle, CURLINFO_PRIVATE, &context)
             guard let handle = unsafe EasyHandle.from(context) else { continue }
-            client.finished(handle, handle.outcome(of: code))
+            engine.finished(handle, handle.outcome(of: code))
         }
     }
 
     private func act(_ descriptor: Int32, _ events: Int32) {
-        client.mark(self)
+        engine.mark(self)
         var running: Int32 = 0
-        client.callDepth += 1
+        engine.callDepth += 1
         unsafe require(curl_multi_socket_action(pointer, descriptor, events, &running))
-        client.callDepth -= 1
+        engine.callDepth -= 1
     }
 
-    private func timerFired() { client.mark(self) }
+    private func timerFired() { engine.mark(self) }
 
     private func require(_ code: CURLMcode) {
         precondition(code == CURLM_OK, "libcurl's multi interface was used against its rules")
@@ -104,21 +104,22 @@ private import CCurl
         }
         guard milliseconds > 0 else {
             due = MonotonicTime(nanoseconds: 0)
-            return client.mark(self)
+            return engine.mark(self)
         }
         let due = MonotonicTime.now + .milliseconds(milliseconds)
         self.due = due
         guard let timer, !timer.isPending || timer.due > due else { return }
-        client.reactor.arm(timer, at: due)
+        engine.reactor.arm(timer, at: due)
     }
 
     private func socketChanged(_ descriptor: Int32, _ what: Int32, _ handle: EasyHandle?) {
         var wanted: Reactor.Readiness = []
         if what == CURL_POLL_IN || what == CURL_POLL_INOUT { wanted.insert(.read) }
         if what == CURL_POLL_OUT || what == CURL_POLL_INOUT { wanted.insert(.write) }
-        // An idle HTTP/2 connection gets pings and settings, which libcurl reads when it next uses it.
-        let keepsWatching = !isMultiplexed && handle?.isHeld != true
-        client.sockets.update(descriptor, wanted, self, keepsWatching: keepsWatching)
+        // Kept is the socket of a connection that goes idle after a whole answer. An idle HTTP/2 connection gets
+        // pings and settings, which libcurl reads when it next uses it.
+        let keepsWatching = !isMultiplexed && handle?.hasAnswer == true
+        engine.sockets.update(descriptor, wanted, self, keepsWatching: keepsWatching)
     }
 
     private static let onTimer: curl_multi_timer_callback = { _, milliseconds, context in

@@ -7,7 +7,7 @@ private import Glibc
 /// A reusable libcurl handle with its buffers and its deadline.
 ///
 /// Confined to its client's Reactor. libcurl holds a pointer to this object from `init` to `deinit`; the handle is
-/// in no multi handle when it is freed, which ``HTTPClient`` sees to.
+/// in no multi handle when it is freed, which ``TransferEngine`` sees to.
 @safe final class EasyHandle {
     /// What decides whether the settings of the transfer before still fit.
     private struct Shape: Equatable {
@@ -28,7 +28,7 @@ private import Glibc
     private static let maxAttempts = 2
 
     let pointer: UnsafeMutableRawPointer
-    private unowned let client: HTTPClient
+    private unowned let engine: TransferEngine
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     private var headers = HeaderList()
     private var body: UnsafeMutableRawPointer?
@@ -57,15 +57,15 @@ private import Glibc
     /// Left armed from one transfer to the next, so that a short one never touches the Reactor's heap.
     private var timer: ReactorTimer?
 
-    init(client: HTTPClient) {
+    init(engine: TransferEngine) {
         Self.initializeLibrary
         guard let pointer = unsafe curl_easy_init() else { preconditionFailure("out of memory for a libcurl handle") }
         unsafe self.pointer = pointer
-        self.client = client
-        assembler = HeadAssembler(maxBytes: client.limits.maxHeaderBytes)
-        lastActivity = client.reactor.now
+        self.engine = engine
+        assembler = HeadAssembler(maxBytes: engine.limits.maxHeaderBytes)
+        lastActivity = engine.reactor.now
         connectDue = lastActivity
-        timer = client.reactor.makeTimer { [unowned self] in checkDeadline() }
+        timer = engine.reactor.makeTimer { [unowned self] in checkDeadline() }
     }
 
     deinit {
@@ -76,7 +76,7 @@ private import Glibc
 
     /// Lets go of the timer, whose action knows this handle.
     func retire() {
-        if let timer { client.reactor.cancel(timer) }
+        if let timer { engine.reactor.cancel(timer) }
         timer = nil
     }
 
@@ -92,10 +92,10 @@ private import Glibc
     ///
     /// - Throws: `invalidRequest` when the request must not be sent as it is; the handle stays usable.
     func begin(_ transfer: Transfer, _ request: HTTPClientRequest) throws(TransferFailure) {
-        try validate(request)
         let shape = Shape(method: request.method, http2: request.http2, caFile: request.caFile)
         if shape != self.shape { configure(shape) }
-        if request.url != url {
+        if request.url.utf8.count != url.utf8.count || request.url != url {
+            try validate(request)
             url = request.url
             unsafe url.withCString { unsafe setPointer(CURLOPT_URL, $0) }
         }
@@ -131,6 +131,9 @@ private import Glibc
         return transfer
     }
 
+    /// Whether the head of the answer is there and nothing of the body is held back.
+    var hasAnswer: Bool { assembler.isDone && !isHeld }
+
     /// What libcurl's end of the transfer means; to be asked before the handle leaves its pool.
     func outcome(of code: CURLcode) -> TransferOutcome {
         if code == CURLE_OK, fault == nil, assembler.isDone { return .complete }
@@ -155,7 +158,7 @@ private import Glibc
     func letFlow() {
         guard isHeld else { return }
         isHeld = false
-        lastActivity = client.reactor.now
+        lastActivity = engine.reactor.now
         armDeadline()
         // Fails only when the transfer has ended underneath, which its message will say.
         _ = unsafe curl_easy_pause(pointer, CURLPAUSE_CONT)
@@ -181,7 +184,7 @@ private import Glibc
         unsafe require(weir_curl_set_open_socket(pointer, Self.onOpenSocket))
         unsafe setPointer(CURLOPT_OPENSOCKETDATA, context)
         unsafe require(weir_curl_set_close_socket(pointer, SocketTable.onCloseSocket))
-        unsafe setPointer(CURLOPT_CLOSESOCKETDATA, client.sockets.context)
+        unsafe setPointer(CURLOPT_CLOSESOCKETDATA, engine.sockets.context)
 
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_NOPROGRESS, 1)
@@ -278,13 +281,13 @@ private import Glibc
     /// Makes sure that the timer fires no later than the next deadline; one that fires early looks again.
     private func armDeadline() {
         guard let timer, let (due, _) = nextDeadline() else { return }
-        if !timer.isPending || timer.due > due { client.reactor.arm(timer, at: due) }
+        if !timer.isPending || timer.due > due { engine.reactor.arm(timer, at: due) }
     }
 
     private func checkDeadline() {
         guard let transfer, let (due, reason) = nextDeadline() else { return }
         guard due <= .now else { return armDeadline() }
-        client.fail(transfer, self, failure(reason))
+        engine.fail(transfer, self, failure(reason))
     }
 
     // MARK: What libcurl calls
@@ -336,7 +339,7 @@ private import Glibc
             return false
         case .head(let head):
             phase = .receiving
-            lastActivity = client.reactor.now
+            lastActivity = engine.reactor.now
             armDeadline()
             guard let transfer, let delegate = transfer.delegate else { return false }
             delegate.transfer(transfer, didReceiveHead: head)
@@ -354,7 +357,7 @@ private import Glibc
             isHeld = true
             return .held
         }
-        lastActivity = client.reactor.now
+        lastActivity = engine.reactor.now
         delegate.transfer(transfer, didReceiveBody: bytes)
         return transfer.isEnded ? .refused : .taken
     }
@@ -366,19 +369,19 @@ private import Glibc
             return false
         }
         phase = .waiting
-        lastActivity = client.reactor.now
+        lastActivity = engine.reactor.now
         armDeadline()
         return true
     }
 
     @unsafe private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
-        guard unsafe client.addressGuard.permits(Self.networkAddress(address)) else {
+        guard unsafe engine.addressGuard.permits(Self.networkAddress(address)) else {
             hasRefusedAddress = true
             return -1  // CURL_SOCKET_BAD
         }
         let type = unsafe address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = unsafe socket(address.pointee.family, type, address.pointee.protocol)
-        if descriptor >= 0 { client.sockets.opened(descriptor) }
+        if descriptor >= 0 { engine.sockets.opened(descriptor) }
         return descriptor
     }
 

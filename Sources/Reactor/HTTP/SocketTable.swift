@@ -16,7 +16,9 @@ private import Glibc
         var interest: Reactor.Readiness = []
         /// What libcurl waits for; empty while the connection is idle.
         var wanted: Reactor.Readiness = []
-        unowned var pool: ConnectionPool?
+        /// Held until the socket is closed, which ``ConnectionPool/close()`` does.
+        /// (Not `unowned`: Swift 6.3 takes an entry with an empty `unowned` optional for the end of a sequence.)
+        var pool: ConnectionPool?
     }
 
     private let reactor: Reactor
@@ -49,6 +51,7 @@ private import Glibc
     /// A connection's socket was made.
     func opened(_ descriptor: Int32) {
         reserve(descriptor)
+        stopWatching(descriptor)  // a socket of that number may have been closed without a word
         entries[Int(descriptor)] = Entry(isOurs: true)
     }
 
@@ -62,11 +65,9 @@ private import Glibc
         entries[index].wanted = wanted
         let entry = entries[index]
         guard wanted.isEmpty else { return setInterest(descriptor, wanted) }
-        if keepsWatching, entry.isOurs {
-            setInterest(descriptor, .read)
-        } else {
-            stopWatching(descriptor)
-        }
+        guard !(keepsWatching && entry.isOurs && entry.isWatched && entry.interest == .read) else { return }
+        stopWatching(descriptor)
+        if !entry.isOurs { entries[index].pool = nil }
     }
 
     private func setInterest(_ descriptor: Int32, _ interest: Reactor.Readiness) {

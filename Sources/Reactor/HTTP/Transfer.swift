@@ -24,17 +24,17 @@ public final class Transfer {
 
     var state: State
     var delegate: (any TransferDelegate)?
-    private weak var client: HTTPClient?
+    private weak var engine: TransferEngine?
 
     /// Whether the body is held back.
     ///
     /// The head and the end still come.
     public private(set) var isPaused = false
 
-    init(_ request: HTTPClientRequest, delegate: any TransferDelegate, client: HTTPClient) {
+    init(_ request: HTTPClientRequest, delegate: any TransferDelegate, engine: TransferEngine) {
         state = .queued(request)
         self.delegate = delegate
-        self.client = client
+        self.engine = engine
     }
 
     /// Whether the transfer has ended or was cancelled.
@@ -46,9 +46,9 @@ public final class Transfer {
     ///
     /// Legal in every state, inside every delegate call, and more than once.
     public func cancel() {
-        client?.reactor.preconditionOnReactor()
+        engine?.reactor.preconditionOnReactor()
         delegate = nil
-        client?.cancel(self)
+        engine?.cancel(self)
     }
 
     /// Holds the body back: after this call no more of it is delivered until ``resume()``.
@@ -60,7 +60,7 @@ public final class Transfer {
     public func resume() {
         guard isPaused else { return }
         isPaused = false
-        if case .active(let handle) = state, handle.isHeld { client?.release(self) }
+        if case .active(let handle) = state, handle.isHeld { engine?.release(self) }
     }
 
     /// Tells the delegate the end, once.

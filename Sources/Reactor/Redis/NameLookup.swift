@@ -46,10 +46,8 @@ private import Synchronization
     }
 
     private static func lookUp(_ host: String) -> [String] {
-        var hints = unsafe addrinfo()
-        unsafe hints.ai_socktype = 1  // SOCK_STREAM, which is lost to the importer in whole-module builds beside curl.h
         var first: UnsafeMutablePointer<addrinfo>?
-        guard unsafe getaddrinfo(host, nil, &hints, &first) == 0 else { return [] }
+        guard unsafe getaddrinfo(host, nil, nil, &first) == 0 else { return [] }
         defer { unsafe freeaddrinfo(first) }
         var addresses: [String] = []
         var next = unsafe first
@@ -58,7 +56,8 @@ private import Synchronization
             let size = socklen_t(text.count)
             let (address, length) = unsafe (entry.pointee.ai_addr, entry.pointee.ai_addrlen)
             if unsafe getnameinfo(address, length, &text, size, nil, 0, NI_NUMERICHOST) == 0 {
-                addresses.append(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+                let address = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                if !addresses.contains(address) { addresses.append(address) }  // each comes once per socket type
             }
             unsafe next = entry.pointee.ai_next
         }

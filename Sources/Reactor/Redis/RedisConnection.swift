@@ -59,8 +59,9 @@ public final class RedisConnection: ReactorResident {
     }
 
     deinit {
-        guard !reactor.hasEnded else { return }  // closed with it; now any thread may let go of the shell
+        // After the Reactor's end it is closed already, and any thread may let go of the shell.
         if let wire { reactor.unwatch(wire.descriptor) }
+        guard !reactor.hasEnded else { return }
         for timer in [deadlineTimer, connectTimer, pingTimer] { if let timer { reactor.cancel(timer) } }
         reactor.remove(self)
     }

@@ -61,8 +61,15 @@ actor DevStack {
         let app = try await resources.ensure()
         try await awaitApplied()
         let call = DemoCall(gateway: fleet.gatewayURLs[0], admin: fleet.admin, app: app, model: options.demoModel)
-        try await call.run()
         self.app = app
+        do throws(StackError) {
+            try await call.run()
+        } catch {
+            // With `--once` the demo is the point. Otherwise the stack is: a foreign upstream may be down, or may not
+            // stream, and that is worth a line and not the end.
+            if options.endsAfterDemo { throw error }
+            Console.complain("the demo request did not work: \(error)")
+        }
         await writeInfo()
         Snippets(
             gateway: fleet.gatewayURLs[0],

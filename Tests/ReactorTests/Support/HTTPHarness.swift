@@ -24,7 +24,11 @@ final class Recorder: TransferDelegate, @unchecked Sendable {  // touched on the
     var onBody: (Transfer, Int) -> Void = { _, _ in }
     var onFinish: (Transfer) -> Void = { _ in }
     var keepsBody = true
-    var bodySum: UInt64 = 0
+    /// What the body should repeat, again and again.
+    var expectedPattern: [UInt8] = []
+    var mismatches = 0
+    private let startedAt = ContinuousClock.now
+    private var finishedAt = ContinuousClock.now
     let bodyCount = Atomic<Int>(0)
 
     func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) {
@@ -33,18 +37,37 @@ final class Recorder: TransferDelegate, @unchecked Sendable {  // touched on the
     }
 
     func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {
-        var copy: [UInt8] = []
-        copy.reserveCapacity(bytes.count)
-        for index in bytes.indices { copy.append(bytes[index]) }
-        for byte in copy { bodySum = bodySum &* 31 &+ UInt64(byte) }
+        let copy = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
         if keepsBody { answer.withLock { $0.body += copy } }
+        if !expectedPattern.isEmpty { compare(copy) }
         bodyCount.add(copy.count, ordering: .relaxed)
         onBody(transfer, copy.count)
     }
 
     func transferDidFinish(_ transfer: Transfer, _ outcome: TransferOutcome) {
+        finishedAt = .now
         answer.withLock { $0.outcomes.append(outcome) }
         onFinish(transfer)
+    }
+
+    /// From the recorder's making to the end, as the Reactor's thread saw it.
+    var duration: Duration { finishedAt - startedAt }
+
+    private func compare(_ bytes: [UInt8]) {
+        var position = bodyCount.load(ordering: .relaxed) % expectedPattern.count
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = min(rest.count, expectedPattern.count - position)
+            let isEqual = unsafe rest.withUnsafeBytes { left in
+                unsafe expectedPattern.withUnsafeBytes { right in
+                    guard let left = left.baseAddress, let right = right.baseAddress else { return false }
+                    return unsafe memcmp(left, right + position, count) == 0
+                }
+            }
+            if !isEqual { mismatches += 1 }
+            rest = rest.dropFirst(count)
+            position = 0
+        }
     }
 }
 

@@ -107,24 +107,25 @@ final class TestConnection: Sendable {
 
     /// The next request with its Content-Length body; nil at the end of the connection.
     func readRequest() -> Request? {
-        while true {
-            let bytes = buffered.withLock { $0 }
-            if let end = Self.headEnd(bytes) {
-                let head = String(decoding: bytes[..<end], as: UTF8.self)
-                let length = Int(Request(head: head, body: []).field("content-length") ?? "0") ?? 0
-                if bytes.count >= end + length {
-                    buffered.withLock { $0.removeFirst(end + length) }
-                    return Request(head: head, body: Array(bytes[end..<(end + length)]))
-                }
-            }
+        var end = buffered.withLock { Self.headEnd($0) }
+        while end == nil {
             guard readMore() else { return nil }
+            end = buffered.withLock { Self.headEnd($0) }
         }
+        guard let end, let bytes = readExactly(end) else { return nil }
+        let head = String(decoding: bytes, as: UTF8.self)
+        let length = Int(Request(head: head, body: []).field("content-length") ?? "0") ?? 0
+        return readExactly(length).map { Request(head: head, body: $0) }
     }
 
     private static func headEnd(_ bytes: [UInt8]) -> Int? {
-        let mark = Array("\r\n\r\n".utf8)
-        guard bytes.count >= 4 else { return nil }
-        for start in 0...(bytes.count - 4) where Array(bytes[start..<(start + 4)]) == mark { return start + 4 }
+        var index = 3
+        while index < bytes.count {
+            if bytes[index] == 10, bytes[index - 1] == 13, bytes[index - 2] == 10, bytes[index - 3] == 13 {
+                return index + 1
+            }
+            index += 1
+        }
         return nil
     }
 
@@ -206,7 +207,7 @@ final class TestConnection: Sendable {
 }
 
 /// Waits until the condition holds, at most `limit`.
-func eventually(within limit: Duration = .seconds(5), _ condition: () async -> Bool) async -> Bool {
+func eventually(within limit: Duration = .seconds(20), _ condition: () async -> Bool) async -> Bool {
     let due = ContinuousClock.now + limit
     while !(await condition()) {
         guard ContinuousClock.now < due else { return false }

@@ -164,6 +164,9 @@ final class Exchange {
     /// A policy's no: recorded with what was compared, told to the client in general words.
     func refuse(_ refusal: Refusal, by rule: Rule, with error: ClientError) {
         note(refusal, by: rule, status: error.status)
+        // The same request will be refused again, which SDKs do not guess from a 429.
+        let isFinal = refusal.reason == .promptTooLong || refusal.reason == .outputCapTooHigh
+        if isFinal { limitHeaders.append(("x-should-retry", "false")) }
         answer(error, origin: .policy)
     }
 

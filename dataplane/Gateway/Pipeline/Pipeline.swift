@@ -45,10 +45,9 @@ enum Pipeline {
             bodyBytes: body.count,
             parsed: parsed,
             body: body,
-            promptTokensUpperBound: TokenEstimate.upperBound(
+            promptTokens: TokenEstimate.likelyPrompt(
                 promptBytes: parsed.promptBytes,
                 messageCount: parsed.messageCount,
-                hasTools: parsed.hasTools,
                 imageCount: parsed.imageCount
             ),
             appID: exchange.key.app.idBytes,
