@@ -6,6 +6,7 @@ import Reactor
 import Secrets
 import Snapshot
 import Stack
+import Synchronization
 import Testing
 
 @testable import ControlPlane
@@ -128,18 +129,19 @@ import Testing
         let server = try await PrivateRedis.start(directory: directory.path)
         let plane = try await TestPlane.start(redisPort: server.port)
         let redis = try RedisClient(RedisConfiguration(port: server.port, commandDeadline: .seconds(1)))
-        let messages = redis.subscribe(to: RedisNames.channel)
+        let heard = Mutex<Set<String>>([])
+        let listening = Task {
+            for await event in redis.subscribe(to: RedisNames.channel) {
+                if case .message(let bytes) = event {
+                    _ = heard.withLock { $0.insert(String(decoding: bytes, as: UTF8.self)) }
+                }
+            }
+        }
         try await eventually { try await headVersion(redis, plane) == 1 }
         _ = try await plane.makeApp()
         try await eventually { try await headVersion(redis, plane) == 2 }
-        var announced = false
-        for await event in messages {
-            if case .message(let bytes) = event, String(decoding: bytes, as: UTF8.self).hasSuffix(" 2") {
-                announced = true
-                break
-            }
-        }
-        #expect(announced)
+        try await eventually { heard.withLock { $0.contains { $0.hasSuffix(" 2") } } }
+        listening.cancel()
         try await eventually {
             try await TestPlane.rows("SELECT 1 FROM outbox", plane.connectionString).isEmpty
         }

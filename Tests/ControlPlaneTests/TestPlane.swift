@@ -82,15 +82,14 @@ final class TestPlane: Sendable {
     ) async throws -> TestPlane {
         // A second plane of a test comes in with the first, or two such tests could wait for each other.
         if other == nil { await Gate.shared.enter() }
-        let database: String
-        if let other {
-            database = other.connectionString
-        } else {
-            let server: PrivatePostgres
-            if let postgres { server = postgres } else { server = try await SharedPostgres.server.value.1 }
-            database = try await makeDatabase(on: server)
+        let plane: TestPlane
+        do {
+            let database = if let other { other.connectionString } else { try await makeDatabase(on: postgres) }
+            plane = try await TestPlane(database, redisPort: redisPort, sharing: other)
+        } catch {
+            if other == nil { await Gate.shared.leave() }
+            throw error
         }
-        let plane = try await TestPlane(database, redisPort: redisPort, sharing: other)
         try await plane.waitUntilReady()
         return plane
     }
@@ -119,7 +118,10 @@ final class TestPlane: Sendable {
         )
         self.plane = plane
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
-        running = Task { try await plane.run(stopsOnSignals: false) { port.yield($0) } }
+        running = Task {
+            defer { port.finish() }
+            try await plane.run(stopsOnSignals: false) { port.yield($0) }
+        }
         var iterator = ports.makeAsyncIterator()
         url = "http://127.0.0.1:\(try #require(await iterator.next()))"
     }
@@ -142,7 +144,9 @@ final class TestPlane: Sendable {
         leave()
     }
 
-    private static func makeDatabase(on server: PrivatePostgres) async throws -> String {
+    private static func makeDatabase(on own: PrivatePostgres?) async throws -> String {
+        let server: PrivatePostgres
+        if let own { server = own } else { server = try await SharedPostgres.server.value.1 }
         let name = "t_\(SecureRandom.string(length: 12, alphabet: .base36))"
         try await sql("CREATE DATABASE \(name)", server.connectionString)
         return server.connectionString.replacing("dbname=postgres", with: "dbname=\(name)")
