@@ -266,3 +266,28 @@ import Testing
         #expect(AddressGuard(allowsPrivate: false).permits(address) == strictly)
     }
 }
+
+@Suite struct `A process without descriptors` {
+    @Test func `fails its transfers and goes on when there are some again`() async {
+        await #expect(processExitsWith: .success) {
+            let server = TestServer { connection in while connection.readRequest() != nil { connection.respond("x") } }
+            let http = try HTTPHarness()
+            let kept = await http.get(server.url)
+            precondition(kept.outcome == .complete)
+            var limit = rlimit()
+            precondition(unsafe getrlimit(__rlimit_resource_t(7), &limit) == 0)  // RLIMIT_NOFILE
+            let before = limit.rlim_cur
+            limit.rlim_cur = 3
+            precondition(unsafe setrlimit(__rlimit_resource_t(7), &limit) == 0)
+            let refused = await http.fetch(HTTPClientRequest(method: .get, url: server.url, isolation: [1]))
+            precondition(refused.failure?.sentRequest == false)
+            let reused = await http.get(server.url)
+            precondition(reused.outcome == .complete)
+            limit.rlim_cur = before
+            precondition(unsafe setrlimit(__rlimit_resource_t(7), &limit) == 0)
+            let fresh = await http.fetch(HTTPClientRequest(method: .get, url: server.url, isolation: [1]))
+            precondition(fresh.outcome == .complete)
+            exit(0)
+        }
+    }
+}
