@@ -61,6 +61,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.9.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),  // tests only: reads schemas/openapi.yaml
     ],
     targets: [
         // Shims over C: variadics and macros, nothing else. Each is imported by one wrapper only.
@@ -79,11 +81,20 @@ let package = Package(
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
         library("Postgres", ["CPostgres", "Reactor"]),
-        library("Policy", ["Codec", "LLMWire", "Limits", "Tokens"]),
+        library(
+            "Policy",
+            ["Codec", "LLMWire", "Limits", "Secrets", "Tokens"],
+            resources: [
+                .embedInCode("Resources/model_allowlist.schema.json"),
+                .embedInCode("Resources/rate_limit.schema.json"),
+                .embedInCode("Resources/request_size.schema.json"),
+                .embedInCode("Resources/token_limit.schema.json"),
+            ]
+        ),
         library("Snapshot", ["Codec", "Policy", "Secrets"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
-        library("Stack", ["Secrets"]),
+        library("Stack", ["CLinux", "Secrets"]),
 
         // The two programs and the command line.
         library(
@@ -99,14 +110,19 @@ let package = Package(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "Ledger", "Limits", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
-                hummingbird, logging,
+                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", hummingbird,
+                logging, .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            resources: [
+                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),
         program(
             "weir-control",
             path: "controlplane/weir-control",
-            ["ControlPlane", "Telemetry", arguments, logging]
+            ["ControlPlane", "Secrets", "Telemetry", arguments, logging]
         ),
         program(
             "weir",
@@ -114,6 +130,41 @@ let package = Package(
             ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
 
+        tests(
+            "ControlPlaneTests",
+            [
+                "Codec", "ControlPlane", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Stack",
+                logging,
+                .product(name: "Yams", package: "Yams"),
+            ]
+        ),
+        tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
+        tests(
+            "NodeTests",
+            ["Gateway", "Ledger", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
+        ),
+        tests("CodecTests", ["Codec"]),
+        tests("LedgerTests", ["Codec", "Ledger"]),
+        tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("PostgresTests", ["Postgres"]),
+        tests("SecretsTests", ["Secrets"]),
+        tests("BreakerTests", ["Breaker"]),
+        tests("LimitsTests", ["Limits"]),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
+        tests("StackTests", ["Stack"]),
+        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
+        tests("LLMWireTests", ["LLMWire"]),
+        tests("TokensTests", ["Tokens"]),
+        tests("TidyTests", []),
+        .testTarget(
+            name: "EndToEnd",
+            // Started by path: the programs are dependencies only so that they are built first.
+            dependencies: ["Stack", "weir", "weir-control", "weir-gateway"],
+            exclude: ["sdk_openai.py", "sdk_anthropic.py"],
+            swiftSettings: strict
+        ),
+        tests("WeirTests", ["Policy", "Stack", "weir"]),
         tests("ReactorTests", ["Reactor"]),
     ],
     swiftLanguageModes: [.v6]

@@ -1,1 +1,188 @@
-// Placeholder.
+// Stops using what does not answer, and finds out when it does again. A pure state machine with the semantics of
+// sony/gobreaker: closed, open, half-open; each change begins a generation, and what belongs to an earlier generation
+// says nothing.
+//
+//              `failuresToTrip` failures in a row
+//     closed ────────────────────────────────────▶ open ◀──────────┐
+//        ▲                                           │ backoff over │ the probe failed
+//        └────────── the probe succeeded ─────── half-open ────────┘
+//
+// Two things differ from gobreaker. The time it stays open doubles with each trip, with jitter, so that a fleet does
+// not probe in step; trips are forgotten only after the breaker was closed for `calm`, so that a dependency that
+// comes and goes is probed ever less. And a probe that never reports is given up after `probeTimeout`: a lost answer
+// must not leave the breaker half-open for ever.
+
+/// How a breaker trips and recovers.
+public struct BreakerConfiguration: Equatable, Sendable {
+    /// Failures in a row that trip it, at least 1.
+    public var failuresToTrip: Int
+    /// How long it stays open the first time.
+    public var initialBackoff: Duration
+    /// The longest it stays open.
+    public var maxBackoff: Duration
+    /// How much of the backoff is left to chance, 0...1: it lasts between (1 - jitter) and 1 times its length.
+    public var jitter: Double
+    /// When a probe counts as lost.
+    public var probeTimeout: Duration
+    /// How long it must have been closed for earlier trips to be forgotten.
+    public var calm: Duration
+
+    /// Makes a configuration; the defaults suit a server in the same network.
+    public init(
+        failuresToTrip: Int = 5,
+        initialBackoff: Duration = .milliseconds(100),
+        maxBackoff: Duration = .seconds(2),
+        jitter: Double = 0.5,
+        probeTimeout: Duration = .seconds(5),
+        calm: Duration = .seconds(10)
+    ) {
+        precondition(failuresToTrip >= 1, "a breaker trips after at least one failure")
+        precondition(initialBackoff > .zero && maxBackoff >= initialBackoff, "a backoff grows from above zero")
+        precondition((0...1).contains(jitter), "jitter is a share of the backoff")
+        self.failuresToTrip = failuresToTrip
+        self.initialBackoff = initialBackoff
+        self.maxBackoff = maxBackoff
+        self.jitter = jitter
+        self.probeTimeout = probeTimeout
+        self.calm = calm
+    }
+}
+
+/// A circuit breaker.
+///
+/// Time is passed in, from any origin that does not go back.
+public struct Breaker: Sendable {
+    /// Where a breaker stands.
+    public enum State: Equatable, Sendable {
+        /// Calls pass.
+        case closed
+        /// Calls are refused until the time.
+        case open(until: Duration)
+        /// One call, the probe, is out; others are refused.
+        case halfOpen
+    }
+
+    /// Whether a call may be made.
+    public enum Admission: Equatable, Sendable {
+        /// Yes; its end is reported with the generation.
+        case admitted(generation: UInt64)
+        /// Yes, and it decides whether the breaker closes; its end is reported with the generation.
+        case probe(generation: UInt64)
+        /// No; asking again before the time gives the same answer.
+        case refused(until: Duration)
+    }
+
+    /// What an event changed.
+    public enum Action: Equatable, Sendable {
+        /// Nothing.
+        case none
+        /// The breaker opened: stop using the dependency until the time.
+        case stopUsing(until: Duration)
+        /// The breaker closed: use it again.
+        case resume
+    }
+
+    private let configuration: BreakerConfiguration
+    private var random: UInt64
+    private var failures = 0
+    /// Since when a probe is out; meaningful while half-open.
+    private var probeStart: Duration = .zero
+    private var closedSince: Duration?
+    private var trips = 0
+
+    /// Where it stands, as of the last event; an open one whose time is over stays open until it is asked.
+    public private(set) var state = State.closed
+    /// Grows with each change of state and each probe.
+    public private(set) var generation: UInt64 = 0
+
+    /// Makes a closed breaker.
+    ///
+    /// - Parameters:
+    ///   - configuration: how it trips and recovers.
+    ///   - seed: chooses the jitter; different on each node.
+    public init(_ configuration: BreakerConfiguration, seed: UInt64) {
+        self.configuration = configuration
+        random = seed
+    }
+
+    /// Whether calls pass: what the request path asks where a background prober makes the probes.
+    public var isClosed: Bool { state == .closed }
+
+    /// Asks for a call; when the backoff is over, the answer is the probe.
+    public mutating func admits(now: Duration) -> Admission {
+        switch state {
+        case .closed:
+            return .admitted(generation: generation)
+        case .open(let until) where now < until:
+            return .refused(until: until)
+        case .halfOpen where now < probeStart + configuration.probeTimeout:
+            return .refused(until: probeStart + configuration.probeTimeout)
+        case .open, .halfOpen:
+            state = .halfOpen
+            generation += 1
+            probeStart = now
+            return .probe(generation: generation)
+        }
+    }
+
+    /// A call of the generation ended well.
+    public mutating func succeeded(generation: UInt64, now: Duration) -> Action {
+        guard generation == self.generation else { return .none }
+        switch state {
+        case .closed:
+            failures = 0
+            return .none
+        case .halfOpen:
+            state = .closed
+            self.generation += 1
+            failures = 0
+            closedSince = now
+            return .resume
+        case .open:
+            return .none
+        }
+    }
+
+    /// A call of the generation failed in a way that tells against the dependency.
+    public mutating func failed(generation: UInt64, now: Duration) -> Action {
+        guard generation == self.generation else { return .none }
+        switch state {
+        case .closed:
+            failures += 1
+            return failures < configuration.failuresToTrip ? .none : trip(now: now)
+        case .halfOpen:
+            return trip(now: now)
+        case .open:
+            return .none
+        }
+    }
+
+    private mutating func trip(now: Duration) -> Action {
+        if let closedSince, state == .closed, now - closedSince >= configuration.calm { trips = 0 }
+        let until = now + backoff()
+        trips += 1
+        state = .open(until: until)
+        generation += 1
+        failures = 0
+        return .stopUsing(until: until)
+    }
+
+    /// The time to stay open: doubled for each trip so far, less a random share of at most `jitter`.
+    private mutating func backoff() -> Duration {
+        var backoff = configuration.initialBackoff
+        for _ in 0..<trips where backoff < configuration.maxBackoff {
+            backoff = min(backoff * 2, configuration.maxBackoff)
+        }
+        return backoff * (1 - configuration.jitter * nextFraction())
+    }
+
+    /// 0..<1, by SplitMix64 (Steele, Lea, Flood 2014): chance for spreading probes needs no better.
+    private mutating func nextFraction() -> Double {
+        random &+= 0x9E37_79B9_7F4A_7C15
+        var bits = random
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        bits ^= bits >> 31
+        return Double(bits >> 11) * 0x1p-53
+    }
+}

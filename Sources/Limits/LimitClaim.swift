@@ -21,9 +21,9 @@ public struct LimitClaim: Sendable {
     public let rule: Int
     /// Names the counter within the app's hash slot: policy id and the `per` values, client text hashed.
     public let counter: [UInt8]
-    /// The most that a window admits, 0...2⁵³ (a Lua number's exact range).
+    /// The most that a window admits, 0...2⁵³ - 1: one more is still a Lua number that is exact.
     public let limit: Int64
-    /// The window's length in milliseconds, 1,000...31 days.
+    /// The window's length in milliseconds, whole seconds, 1,000...31 days.
     public let windowMilliseconds: Int64
     /// How the window moves.
     public let algorithm: WindowAlgorithm
@@ -31,7 +31,7 @@ public struct LimitClaim: Sendable {
     public let unit: LimitUnit
     /// How much this request reserves: 1 request, or its estimated tokens; 0...2⁵³.
     public let cost: Int64
-    /// Counted but never refused: the rule is in shadow mode.
+    /// Charged when it fits, as if it were enforced, but never refused: the rule is in shadow mode.
     public let isShadow: Bool
 
     /// Makes a claim.
@@ -62,14 +62,17 @@ public struct LimitState: Equatable, Sendable {
     public let remaining: Int64
     /// Milliseconds until the window ends, 0...its length.
     public let resetMilliseconds: Int64
-    /// The window that was charged; settling changes this one only.
+    /// The window that was charged: its start divided by its length; settling changes this one only.
     public let windowID: Int64
+    /// The claim did not fit: it refused the request or, in shadow mode, would have; it was not charged.
+    public let isOver: Bool
 
     /// Makes a state.
-    public init(remaining: Int64, resetMilliseconds: Int64, windowID: Int64) {
+    public init(remaining: Int64, resetMilliseconds: Int64, windowID: Int64, isOver: Bool = false) {
         self.remaining = remaining
         self.resetMilliseconds = resetMilliseconds
         self.windowID = windowID
+        self.isOver = isOver
     }
 }
 

@@ -1,0 +1,66 @@
+// All that policies may know of a request: put together once by the gateway after the scan, then lent to each rule.
+
+public import LLMWire
+
+/// A request's header fields, looked up by name.
+///
+/// Bound to a class so that a request carries one reference and lookups copy nothing but the value.
+public protocol RequestHeaders: AnyObject, Sendable {
+    /// The value of a field, the first if it is repeated; nil when the request does not have it.
+    ///
+    /// - Parameter name: in lower case.
+    /// - Returns: the bytes after the colon, without surrounding white space.
+    func value(of name: [UInt8]) -> [UInt8]?
+}
+
+/// A request as policies see it.
+public struct PolicyRequest: Sendable {
+    /// The API call.
+    public let endpoint: Endpoint
+    /// The model that the client named, unescaped, in UTF-8.
+    public let model: [UInt8]
+    /// The names of the models that it may be routed to, in UTF-8.
+    public let upstreamModels: [[UInt8]]
+    /// The body's bytes as received.
+    public let bodyBytes: Int
+    /// What the scan found in the body.
+    public let parsed: ParsedRequest
+    /// The body, for what the scan gives as slices.
+    public let body: [UInt8]
+    /// Tokens of the prompt: an estimate from its bytes, until the exact tokenizer counts them.
+    public let promptTokens: Int
+    /// The app's id in UTF-8.
+    public let appID: [UInt8]
+    /// The key's id in UTF-8.
+    public let keyID: [UInt8]
+    /// The request's header fields.
+    public let headers: any RequestHeaders
+
+    /// The request's path, exactly as clients send it.
+    public var path: StaticString { endpoint.path }
+
+    /// Makes a request.
+    public init(
+        endpoint: Endpoint,
+        model: [UInt8],
+        upstreamModels: [[UInt8]],
+        bodyBytes: Int,
+        parsed: ParsedRequest,
+        body: [UInt8],
+        promptTokens: Int,
+        appID: [UInt8],
+        keyID: [UInt8],
+        headers: any RequestHeaders
+    ) {
+        self.endpoint = endpoint
+        self.model = model
+        self.upstreamModels = upstreamModels
+        self.bodyBytes = bodyBytes
+        self.parsed = parsed
+        self.body = body
+        self.promptTokens = promptTokens
+        self.appID = appID
+        self.keyID = keyID
+        self.headers = headers
+    }
+}

@@ -1,0 +1,140 @@
+// The few file operations that the last-known-good store needs, in the order that survives a power cut. Descriptors
+// and C strings stay in this file.
+
+private import Glibc
+
+/// The operating system refused a file operation.
+public struct DiskError: Error, Equatable, Sendable {
+    /// What was refused.
+    public enum Operation: String, Sendable {
+        /// Making the directory.
+        case makeDirectory
+        /// Opening a file or directory.
+        case open
+        /// Reading, or learning the size.
+        case read
+        /// Writing.
+        case write
+        /// Synchronising; what was written may be lost, so the file is given up.
+        case synchronize
+        /// Closing a file that was written.
+        case close
+        /// Putting the new file in the old one's place.
+        case rename
+        /// The file is longer than anything we write.
+        case tooLong
+    }
+
+    /// What was refused.
+    public let operation: Operation
+    /// The file or directory.
+    public let path: String
+    /// The C error number; 0 when there is none.
+    public let code: Int32
+}
+
+extension DiskError: CustomStringConvertible {
+    /// One line for a log.
+    public var description: String { "\(operation.rawValue) \(path): error \(code)" }
+}
+
+enum Disk {
+    /// Makes the directory and those above it; readable by us alone, because credentials lie there, sealed.
+    static func makeDirectory(_ path: String) throws(DiskError) {
+        var end = path.startIndex
+        while end < path.endIndex {
+            end = path[end...].dropFirst().firstIndex(of: "/") ?? path.endIndex
+            let part = String(path[..<end])
+            guard unsafe mkdir(part, 0o700) == 0 || errno == EEXIST || errno == EISDIR else {
+                throw DiskError(operation: .makeDirectory, path: part, code: errno)
+            }
+        }
+    }
+
+    /// The whole file.
+    ///
+    /// - Returns: nil when there is no such file.
+    static func read(file name: String, in directory: String, maxBytes: Int) throws(DiskError) -> [UInt8]? {
+        let path = "\(directory)/\(name)"
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw DiskError(operation: .open, path: path, code: errno)
+        }
+        defer { _ = close(descriptor) }  // nothing was written
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw DiskError(operation: .read, path: path, code: errno)
+        }
+        guard status.st_size <= maxBytes else { throw DiskError(operation: .tooLong, path: path, code: 0) }
+        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+        var offset = 0
+        while offset < bytes.count {
+            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe Glibc.read(descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset)
+            }
+            if count < 0 {
+                guard errno == EINTR else { throw DiskError(operation: .read, path: path, code: errno) }
+                continue
+            }
+            guard count > 0 else { break }  // it became shorter meanwhile: the reader sees that it is cut
+            offset += count
+        }
+        return Array(bytes.prefix(offset))
+    }
+
+    /// Puts a new file in an old one's place; after a failure the old one is as it was.
+    static func replace(file name: String, in directory: String, with bytes: [UInt8]) throws(DiskError) {
+        let path = "\(directory)/\(name)"
+        let temporary = path + ".new"
+        do throws(DiskError) {
+            try write(bytes, to: temporary)
+            guard unsafe rename(temporary, path) == 0 else {
+                throw DiskError(operation: .rename, path: path, code: errno)
+            }
+        } catch {
+            _ = unsafe unlink(temporary)  // it may not exist; the error that counts is thrown
+            throw error
+        }
+        try synchronize(directory: directory)
+    }
+
+    private static func write(_ bytes: [UInt8], to path: String) throws(DiskError) {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw DiskError(operation: .open, path: path, code: errno) }
+        do throws(DiskError) {
+            try write(bytes, to: descriptor, path)
+            guard fsync(descriptor) == 0 else { throw DiskError(operation: .synchronize, path: path, code: errno) }
+        } catch {
+            _ = close(descriptor)  // the file is given up
+            throw error
+        }
+        guard close(descriptor) == 0 else { throw DiskError(operation: .close, path: path, code: errno) }
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32, _ path: String) throws(DiskError) {
+        var offset = 0
+        while offset < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes { buffer in
+                unsafe Glibc.write(descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset)
+            }
+            if count <= 0 {
+                guard count < 0, errno == EINTR else {
+                    throw DiskError(operation: .write, path: path, code: count < 0 ? errno : 0)
+                }
+                continue
+            }
+            offset += count
+        }
+    }
+
+    /// Makes a rename survive a power cut.
+    private static func synchronize(directory: String) throws(DiskError) {
+        let descriptor = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw DiskError(operation: .open, path: directory, code: errno) }
+        defer { _ = close(descriptor) }  // nothing was written through it
+        guard fsync(descriptor) == 0 else {
+            throw DiskError(operation: .synchronize, path: directory, code: errno)
+        }
+    }
+}

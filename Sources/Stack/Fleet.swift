@@ -1,0 +1,212 @@
+// A whole Weir on one machine: PostgreSQL, Redis, weir-control and gateway nodes, started in the order they need each
+// other and stopped in the reverse. `weir dev` runs it with restarts; the end-to-end tests without, so that what they
+// kill stays dead.
+
+/// Where a fleet lives and listens.
+public struct FleetPlan: Sendable {
+    /// Holds keys, logs and all data; absolute.
+    public var directory: String
+    /// One port per gateway node.
+    public var gatewayPorts: [Int]
+    /// weir-control's port.
+    public var controlPort: Int
+    /// Redis's port.
+    public var redisPort: Int
+    /// PostgreSQL's port.
+    public var postgresPort: Int
+    /// The directory with weir-control and weir-gateway.
+    public var programs: String
+    /// Whether PostgreSQL syncs to disk.
+    public var isDurable: Bool
+    /// nil leaves dead parts dead.
+    public var restarts: Restarts?
+    /// Given to every gateway besides its own flags.
+    public var gatewayArguments: [String] = []
+
+    /// Describes a fleet; see the properties.
+    public init(
+        directory: String,
+        gatewayPorts: [Int],
+        controlPort: Int,
+        redisPort: Int,
+        postgresPort: Int,
+        programs: String,
+        isDurable: Bool,
+        restarts: Restarts?
+    ) {
+        self.directory = directory
+        self.gatewayPorts = gatewayPorts
+        self.controlPort = controlPort
+        self.redisPort = redisPort
+        self.postgresPort = postgresPort
+        self.programs = programs
+        self.isDurable = isDurable
+        self.restarts = restarts
+    }
+}
+
+/// Runs the parts of one deployment.
+public actor Fleet {
+    /// A part and what happened to it.
+    public enum Event: Sendable {
+        /// The part is being started.
+        case starting(String)
+        /// It answers.
+        case ready(String, port: Int, took: Duration)
+        /// It died, restarted or failed to.
+        case changed(String, SupervisedProcess.Event)
+    }
+
+    /// What this fleet is.
+    public nonisolated let plan: FleetPlan
+    /// Its keys and tokens.
+    public nonisolated let keys: FleetKeys
+    /// Its control plane's base URL.
+    public nonisolated let controlURL: String
+    /// Its nodes' base URLs.
+    public nonisolated let gatewayURLs: [String]
+    /// Its REST API, with the admin token.
+    public nonisolated let admin: AdminClient
+    private let onEvent: @Sendable (Event) -> Void
+
+    /// PostgreSQL; nil before the start.
+    public private(set) var postgres: PrivatePostgres?
+    /// Redis; nil before the start.
+    public private(set) var redis: PrivateRedis?
+    /// weir-control; nil before the start.
+    public private(set) var control: SupervisedProcess?
+    /// The gateway nodes, in the order of their ports.
+    public private(set) var gateways: [SupervisedProcess] = []
+    private var isStopping = false
+
+    /// Describes a fleet; nothing starts yet.
+    ///
+    /// - Parameters:
+    ///   - plan: where it lives and listens.
+    ///   - onEvent: told of starts, deaths and restarts.
+    /// - Throws: when the directory or its keys cannot be made or read.
+    public init(_ plan: FleetPlan, onEvent: @escaping @Sendable (Event) -> Void = { _ in }) throws(StackError) {
+        self.plan = plan
+        try Directory.make(plan.directory)
+        try Directory.make("\(plan.directory)/logs", permissions: 0o700)
+        keys = try FleetKeys.keep(in: "\(plan.directory)/keys.json")
+        controlURL = "http://127.0.0.1:\(plan.controlPort)"
+        gatewayURLs = plan.gatewayPorts.map { "http://127.0.0.1:\($0)" }
+        admin = AdminClient(url: controlURL, token: keys.adminToken)
+        self.onEvent = onEvent
+    }
+
+    /// Starts everything and waits until all of it is ready.
+    ///
+    /// - Throws: the first part's failure, with the end of its log; parts that run already go on: call ``stop()``.
+    public func start() async throws(StackError) {
+        let preferred = "\(plan.directory)/postgres"
+        let postgres = try await PrivatePostgres.prepare(
+            directory: PrivatePostgres.usableDirectory(preferring: preferred),
+            port: plan.postgresPort,
+            isDurable: plan.isDurable,
+            restarts: plan.restarts,
+            onEvent: watcher("postgres")
+        )
+        self.postgres = postgres
+        let redis = try PrivateRedis(
+            directory: "\(plan.directory)/redis",
+            port: plan.redisPort,
+            restarts: plan.restarts,
+            onEvent: watcher("redis")
+        )
+        self.redis = redis
+        try await start("postgres", postgres.process, plan.postgresPort)
+        try await start("redis", redis.process, plan.redisPort)
+
+        let control = server(
+            "weir-control",
+            ["--listen", "127.0.0.1:\(plan.controlPort)", "--redis", "127.0.0.1:\(plan.redisPort)"],
+            keys.controlEnvironment(postgres: postgres.connectionString),
+            name: "control",
+            url: controlURL
+        )
+        self.control = control
+        try await start("control", control, plan.controlPort)
+
+        gateways = try plan.gatewayPorts.enumerated().map { index, port throws(StackError) in
+            try gateway(number: index + 1, port: port)
+        }
+        for (index, gateway) in gateways.enumerated() {
+            try await start("gateway-\(index + 1)", gateway, plan.gatewayPorts[index])
+        }
+    }
+
+    /// Stops everything: nodes first, so that they can still ship what they have counted.
+    public func stop() async {
+        isStopping = true
+        await withTaskGroup { group in
+            for gateway in gateways { group.addTask { await gateway.stop(grace: .seconds(35)) } }
+        }
+        await control?.stop()
+        await redis?.stop()
+        await postgres?.stop()
+    }
+
+    private func start(_ name: String, _ process: SupervisedProcess, _ port: Int) async throws(StackError) {
+        guard !isStopping else { throw .other("stopped while starting") }
+        guard FreePort.isFree(port) else { throw .portTaken(port: port, purpose: name) }
+        onEvent(.starting(name))
+        let begin = ContinuousClock.now
+        try await process.start()
+        onEvent(.ready(name, port: port, took: ContinuousClock.now - begin))
+    }
+
+    private func gateway(number: Int, port: Int) throws(StackError) -> SupervisedProcess {
+        let name = "gateway-\(number)"
+        let data = "\(plan.directory)/nodes/\(name)"
+        try Directory.make(data, permissions: 0o700)
+        let arguments = [
+            "--listen", "127.0.0.1:\(port)", "--redis", "127.0.0.1:\(plan.redisPort)", "--control", controlURL,
+            "--data", data, "--node-id", name,
+        ]
+        return server(
+            "weir-gateway",
+            arguments + plan.gatewayArguments,
+            keys.gatewayEnvironment,
+            name: name,
+            url: "http://127.0.0.1:\(port)"
+        )
+    }
+
+    private func server(
+        _ program: String,
+        _ arguments: [String],
+        _ environment: [String: String],
+        name: String,
+        url: String
+    ) -> SupervisedProcess {
+        let specification = ProcessSpecification(
+            name: name,
+            executable: "\(plan.programs)/\(program)",
+            arguments: arguments,
+            environment: environment,
+            workingDirectory: plan.directory,
+            logFile: "\(plan.directory)/logs/\(name).log"
+        )
+        return SupervisedProcess(
+            specification,
+            restarts: plan.restarts,
+            probe: { _ in await Self.isReady(url) },
+            onEvent: watcher(name)
+        )
+    }
+
+    private func watcher(_ name: String) -> @Sendable (SupervisedProcess.Event) -> Void {
+        { [onEvent] event in onEvent(.changed(name, event)) }
+    }
+
+    private static func isReady(_ url: String) async -> Bool {
+        do throws(StackError) {
+            let request = LoopbackRequest("GET", "\(url)/readyz", deadline: .seconds(2))
+            return try await LoopbackClient.send(request).status == 200
+        } catch {
+            return false  // not listening yet
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// The command line: one name, a subcommand for each thing a person does with Weir.
+
+import ArgumentParser
+
+@main
+struct Weir: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "weir",
+        abstract: "Policy between applications and LLM providers.",
+        subcommands: [DevCommand.self, DemoUpstreamCommand.self, SnapshotCommand.self]
+    )
+}

@@ -1,0 +1,63 @@
+// Requests as the gateway would build them, from a body's text.
+
+import LLMWire
+import Policy
+
+final class FixedHeaders: RequestHeaders {
+    private let fields: [[UInt8]: [UInt8]]
+
+    init(_ fields: [String: String] = [:]) {
+        self.fields = Dictionary(uniqueKeysWithValues: fields.map { (Array($0.key.utf8), Array($0.value.utf8)) })
+    }
+
+    func value(of name: [UInt8]) -> [UInt8]? { fields[name] }
+}
+
+/// A request for `model`; `members` are added to its body.
+func makeRequest(
+    model: String = "gpt-4o",
+    upstream: [String] = [],
+    members: String = "",
+    endpoint: Endpoint = .chatCompletions,
+    bodyBytes: Int? = nil,
+    promptTokens: Int = 10,
+    key: String = "k0",
+    headers: [String: String] = [:]
+) throws -> PolicyRequest {
+    let input = endpoint == .embeddings ? #""input":"x""# : #""messages":[{"role":"user","content":"x"}]"#
+    let body = Array(#"{"model":"m",\#(input)\#(members)}"#.utf8)
+    return PolicyRequest(
+        endpoint: endpoint,
+        model: Array(model.utf8),
+        upstreamModels: upstream.map { Array($0.utf8) },
+        bodyBytes: bodyBytes ?? body.count,
+        parsed: try ParsedRequest.scan(body.span, endpoint: endpoint),
+        body: body,
+        promptTokens: promptTokens,
+        appID: Array("app_0".utf8),
+        keyID: Array(key.utf8),
+        headers: FixedHeaders(headers)
+    )
+}
+
+/// The rule of a config: compiled and loaded, as it reaches a node.
+func makeRule(_ kind: String, _ config: ConfigValue) throws -> RuleProgram {
+    struct NoSuchKind: Error { let name: String }
+    guard let kind = PolicyRegistry.standard.kind(named: kind) else { throw NoSuchKind(name: kind) }
+    return try kind.load(try kind.compile(config))
+}
+
+/// SplitMix64: the failing seed is in the test's name.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var bits = state
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        return bits ^ (bits >> 31)
+    }
+}

@@ -1,0 +1,65 @@
+// `?wait=applied`: a write answers only when every live node enforces it, so that a script may send the next request
+// right away. Nodes report each swap at once, so this costs about what the swap does.
+
+/// How long a write waits for the nodes.
+struct AppliedWait: Sendable {
+    static let parameters: Set<String> = ["wait", "timeout"]
+
+    let timeout: Duration
+
+    /// nil when no wait was asked for.
+    ///
+    /// - Throws: 400 for another value.
+    init?(_ query: Query) throws(Problem) {
+        guard let wait = query["wait"] else {
+            guard query["timeout"] == nil else { throw .badParameter("timeout", "goes with wait=applied only") }
+            return nil
+        }
+        guard wait == "applied" else { throw .badParameter("wait", "must be applied") }
+        guard let text = query["timeout"] else {
+            timeout = .seconds(10)
+            return
+        }
+        guard let seconds = Int(text.hasSuffix("s") ? text.dropLast() : text[...]), (1...60).contains(seconds) else {
+            throw .badParameter("timeout", "must be 1 to 60, in seconds")
+        }
+        timeout = .seconds(seconds)
+    }
+}
+
+/// Waits until all live nodes enforce a version.
+struct AppliedWaiter: Sendable {
+    let nodes: NodeRegistry
+    let holder: SnapshotHolder
+
+    /// - Throws: 504 naming the nodes that lag, with the reason of those that refused, when the time is over.
+    func wait(for version: Int64, _ wait: AppliedWait) async throws(Problem) {
+        let clock = ContinuousClock()
+        let deadline = clock.now + wait.timeout
+        while true {
+            let rings = nodes.changed.rings
+            let lagging = lagging(version)
+            if lagging.isEmpty, isCompiled(version) { return }
+            guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
+                let names = lagging.prefix(20).map { node in
+                    let reason =
+                        node.status == .nack ? ", refused a newer one: \(node.reason ?? "no reason given")" : ""
+                    return "\(node.nodeID) (has version \(node.version)\(reason))"
+                }
+                let detail =
+                    names.isEmpty ? "It is not compiled yet." : "Not applied by: \(names.joined(separator: ", "))."
+                throw .notApplied(detail, version: version)
+            }
+            await nodes.changed.wait(past: rings, atMost: min(deadline - clock.now, .milliseconds(250)))
+            // Another control plane may have heard the report; one that cannot be asked changes nothing.
+            do { try await nodes.refresh() } catch { continue }
+        }
+    }
+
+    private func isCompiled(_ version: Int64) -> Bool { holder.current.map { Int64($0.version) >= version } ?? false }
+
+    private func lagging(_ version: Int64) -> [NodeReport] {
+        let lineage = holder.current?.lineage
+        return nodes.live(at: Timestamp.now).filter { $0.version < version || $0.lineage != lineage }
+    }
+}

@@ -1,0 +1,106 @@
+// What gateway nodes call, with the fleet token: the snapshot (long-polled while Redis is out), their report, usage.
+
+import Ledger
+import Policy
+import Secrets
+import Snapshot
+
+/// Operations under `/internal/v1`.
+struct NodeRoutes: Sendable {
+    static let maxPollSeconds = 60
+
+    let holder: SnapshotHolder
+    let nodes: NodeRegistry
+    let ingest: UsageIngest
+
+    var routes: [Route] {
+        [
+            Route("GET", "/internal/v1/snapshot/manifest", access: .fleet, manifest),
+            Route("GET", "/internal/v1/snapshot/chunks/{digest}", access: .fleet, chunk),
+            Route("POST", "/internal/v1/nodes/{id}/report", access: .fleet, body: .json, report),
+            Route("POST", "/internal/v1/usage", access: .fleet, body: .bytes(max: UsageBatch.maxBytes)) { call in
+                try await ingest.take(call.body)
+            },
+        ]
+    }
+
+    private func manifest(_ call: Call) async throws -> Answer {
+        try call.query.allowOnly(["wait"])
+        var seconds = 0
+        if let text = call.query["wait"] {
+            guard let value = Int(text), (0...Self.maxPollSeconds).contains(value) else {
+                throw Problem.badParameter("wait", "must be 0 to \(Self.maxPollSeconds), in seconds")
+            }
+            seconds = value
+        }
+        let known = call.headers["if-none-match"]
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(seconds)
+        while true {
+            let rings = holder.compiled.rings
+            let current = holder.current
+            if let current, Self.etag(current) != known {
+                return Answer(
+                    contentType: "application/octet-stream",
+                    headers: ["etag": Self.etag(current)],
+                    body: current.encoded.manifest
+                )
+            }
+            guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
+                guard let current else { throw Problem.unavailable }
+                return Answer(status: 304, contentType: nil, headers: ["etag": Self.etag(current)])
+            }
+            await holder.compiled.wait(past: rings, atMost: deadline - clock.now)
+        }
+    }
+
+    private static func etag(_ snapshot: CompiledSnapshot) -> String { "\"\(snapshot.lineage)-\(snapshot.version)\"" }
+
+    private func chunk(_ call: Call) async throws -> Answer {
+        try call.query.allowOnly([])
+        guard let digest = Digest(hex: call.parameter("digest")), let chunk = holder.chunk(digest) else {
+            throw Problem.notFound
+        }
+        return Answer(contentType: "application/octet-stream", body: chunk)
+    }
+
+    private func report(_ call: Call) async throws -> Answer {
+        try call.query.allowOnly([])
+        let nodeID = call.parameter("id")
+        guard (1...128).contains(nodeID.utf8.count), nodeID.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw Problem.badRequest("A node id is 1 to 128 printable ASCII characters.")
+        }
+        var reader = ObjectReader(try call.object())
+        let bootID = reader.text("boot_id", maxBytes: 128, required: true)
+        let url = reader.text("url", maxBytes: 2048, allowsEmpty: true)
+        let version = reader.optionalInteger("version", in: 0...Int64.max)
+        let lineage = reader.text("lineage", maxBytes: 64, allowsEmpty: true)
+        let status = reader.word("status", of: ["ack", "nack"], default: nil)
+        let reason = Self.reason(reader.take("reason"))
+        let startedAt = reader.optionalInteger("started_at_ms", in: 0...253_402_300_799_999)
+        let source = reader.word("snapshot_source", of: ["redis", "control", "disk", "none"], default: "none")
+        try reader.finish()
+        let isRefusal = status == "nack"
+        let report = NodeReport(
+            nodeID: nodeID,
+            bootID: bootID ?? "",
+            url: url ?? "",
+            lineage: lineage ?? "",
+            version: version ?? 0,
+            status: isRefusal ? .nack : .ack,
+            reason: isRefusal ? reason : nil,
+            source: source,
+            startedAt: startedAt ?? 0,
+            seenAt: Timestamp.now
+        )
+        let live = try nodes.take(report)
+        return .json(["live_nodes": .integer(Int64(live))])
+    }
+
+    /// A node's own words, for people: cut and made printable rather than refused, because they explain a fault.
+    private static func reason(_ value: JSON?) -> String? {
+        guard let text = value?.stringValue, !text.isEmpty else { return nil }
+        let scalars = text.unicodeScalars.prefix(1024).map { $0.value < 0x20 || $0.value == 0x7F ? " " : Character($0) }
+        return String(scalars)
+    }
+}

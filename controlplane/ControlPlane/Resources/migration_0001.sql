@@ -1,0 +1,1 @@
+../../../schemas/postgres/0001_foundation.sql

@@ -1,0 +1,120 @@
+// A gateway node, put together: workers, listener, node agent; started, drained and stopped in the right order.
+
+private import Glibc
+public import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Policy
+import Reactor
+import Snapshot
+import Telemetry
+
+/// One node of the data plane.
+public final class GatewayServer: Sendable {
+    /// Connections that the kernel may hold for us before they are accepted.
+    private static let listenBacklog: Int32 = 4_096
+
+    private let configuration: GatewayConfiguration
+    private let logger: Logger
+    private let counters: Counters
+    private let group: MultiThreadedEventLoopGroup
+    private let agent: NodeAgent
+    private let pairs: [WorkerPair]
+    private let listener: any Channel
+
+    /// The port that the node listens on.
+    public var port: Int { listener.localAddress?.port ?? configuration.port }
+
+    /// Starts a node; returns when it listens.
+    ///
+    /// It answers 503 until it holds a snapshot.
+    ///
+    /// - Parameters:
+    ///   - configuration: what the node is told.
+    ///   - logger: where the node logs.
+    /// - Throws: when the address is taken, a TLS file is bad or the machine has no resources left.
+    public init(_ configuration: GatewayConfiguration, logger: Logger) throws {
+        self.configuration = configuration
+        self.logger = logger
+        let counters = Counters()
+        self.counters = counters
+        let tls = try configuration.tlsFiles.map { try TLSFiles.context(certificate: $0.certificate, key: $0.key) }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.workers)
+        self.group = group
+        let liveNodes = LiveNodes()
+        let pairs = try Array(group.makeIterator()).enumerated().map { index, loop in
+            try WorkerPair(
+                loop: loop,
+                index: index,
+                configuration: configuration,
+                liveNodes: liveNodes,
+                counters: counters,
+                logger: logger
+            )
+        }
+        self.pairs = pairs
+        let fleetKey = configuration.fleetKey
+        agent = try NodeAgent(
+            configuration.node,
+            registry: .standard,
+            counters: counters,
+            logger: logger,
+            onSnapshot: { snapshot in
+                let active = ActiveSnapshot(snapshot, fleetKey: fleetKey) { provider, error in
+                    logger.error(
+                        "credential does not open",
+                        metadata: ["provider": "\(provider.id)", "reason": "\(error)"]
+                    )
+                }
+                for pair in pairs { pair.replace(active) }
+            }
+        )
+        liveNodes.follow(agent)
+        for pair in pairs { try pair.start(agent, metrics: counters) }
+        let workers = Dictionary(uniqueKeysWithValues: pairs.map { (ObjectIdentifier($0.loop), $0) })
+        listener = try ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: Self.listenBacklog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let pair = workers[ObjectIdentifier(channel.eventLoop)] else { return }
+                    try ChannelSetup.addHandlers(to: channel, worker: pair.worker, tls: tls)
+                }
+            }
+            .bind(host: configuration.host, port: configuration.port)
+            .wait()
+        agent.start()
+    }
+
+    /// Drains and stops: readiness first, then the listener, then requests in flight, then usage.
+    ///
+    /// Blocks at most the drain's delay and time-out and a few seconds; call it from a thread of its own.
+    public func stop() throws {
+        logger.info("draining")
+        for pair in pairs { pair.drain() }
+        pause(configuration.bounds.drainDelay)
+        try listener.close().wait()
+        let deadline = MonotonicTime.now + configuration.bounds.drainTimeout
+        while MonotonicTime.now < deadline, try pairs.contains(where: { try !$0.isIdle() }) {
+            pause(.milliseconds(20))
+        }
+        for pair in pairs { pair.cutRemaining() }
+        let cutDeadline = MonotonicTime.now + .seconds(2)
+        while MonotonicTime.now < cutDeadline, try pairs.contains(where: { try !$0.isIdle() }) {
+            pause(.milliseconds(20))
+        }
+        agent.drain(deadline: configuration.bounds.usageDrainTimeout)
+        for pair in pairs { pair.stop() }
+        try group.syncShutdownGracefully()
+        logger.info("stopped")
+    }
+
+    private func pause(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        var request = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+        unsafe nanosleep(&request, nil)  // a signal may cut it short, which only makes the drain look sooner
+    }
+}

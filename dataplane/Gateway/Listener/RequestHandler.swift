@@ -1,0 +1,325 @@
+// One client connection: reads a request at a time, never more of it than its bounds allow, and writes its answer.
+
+import LLMWire
+import NIOCore
+import NIOHTTP1
+import Reactor
+import Snapshot
+import Telemetry
+
+/// The last handler of a client's channel; confined to its worker's loop.
+final class RequestHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private enum State {
+        /// Between requests.
+        case waiting
+        /// The head was let through; the body is read.
+        case reading(Exchange, body: [UInt8], limit: Int)
+        /// The answer is known before the body is read: the rest of it is thrown away first, so that none of it is
+        /// ever taken for the next request, and the client, which is still sending, sees the answer.
+        case discarding(EarlyAnswer, bytes: Int)
+        /// The request is whole; the pipeline or a provider is at work.
+        case answering(Exchange)
+        /// Nothing is read any more; the channel closes when the last bytes are out.
+        case closing
+    }
+
+    /// Bytes of a refused body that are read before the refusal is sent; above, it is sent at once and the rest cut.
+    private static let maxDiscardedBytes = 64 << 10
+    /// Bytes still swallowed after such a refusal, so that the client reads it before it meets a reset.
+    private static let maxLingeringBytes = 1 << 20
+    private static let lingerTimeout: Duration = .seconds(2)
+    /// How long a client that sent its end of file may stay silent before it counts as gone.
+    private static let halfCloseGrace: Duration = .seconds(1)
+
+    private let worker: Worker
+    private let meter: WireMeter
+    private var state = State.waiting
+    private var context: ChannelHandlerContext?
+    private var deadline: MonotonicTime?
+    private var keepsAlive = true
+    private var lingered: Int?
+    private var hasInputEnded = false
+    private var writtenSinceInputEnd = false
+    private var isSwept = false
+
+    init(worker: Worker, meter: WireMeter) {
+        self.worker = worker
+        self.meter = meter
+    }
+
+    /// Whether the client takes bytes as fast as we write them.
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    // MARK: The channel's life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        deadline = .now + worker.bounds.headTimeout
+        if !worker.add(self) { context.close(promise: nil) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        worker.remove(self)
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        worker.remove(self)
+        if case .answering(let exchange) = state { exchange.clientDidLeave() }
+        state = .closing
+        self.context = nil
+        context.fireChannelInactive()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        guard case .answering(let exchange) = state else { return }
+        if context.channel.isWritable {
+            deadline = nil
+            exchange.creditUpstream()
+        } else {
+            deadline = .now + worker.bounds.writeTimeout
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard let event = event as? ChannelEvent, event == .inputClosed else {
+            context.fireUserInboundEventTriggered(event)
+            return
+        }
+        hasInputEnded = true
+        keepsAlive = false
+        guard case .answering = state else {
+            context.close(promise: nil)
+            return
+        }
+        // Half-closed on purpose, or gone? Bytes that we write to a client that is gone come back as a reset; one that
+        // gets none is given a moment.
+        scheduleHalfCloseCheck()
+    }
+
+    private func scheduleHalfCloseCheck() {
+        writtenSinceInputEnd = false
+        deadline = .now + Self.halfCloseGrace
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError || error is ByteToMessageDecoderError.PayloadTooLargeError else {
+            context.close(promise: nil)  // a reset, a TLS failure: there is nobody to tell
+            return
+        }
+        worker.counters.malformed.add()
+        switch state {
+        case .waiting, .reading, .discarding:
+            keepsAlive = false
+            let headers = Self.identityHeaders(.openAI, requestID: worker.makeRequestID(), origin: .gateway)
+            answer(.malformed, .openAI, headers, requestID: headers.first(name: "x-request-id") ?? "")
+        case .answering, .closing:
+            // Garbage behind a request whose answer is on its way: the answer is finished, then the connection ends.
+            keepsAlive = false
+        }
+    }
+
+    // MARK: Reading
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch Self.unwrapInboundIn(data) {
+        case .head(let head): begin(head)
+        case .body(let bytes): read(bytes)
+        case .end: bodyDidEnd()
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        guard case .waiting = state else { return }
+        keepsAlive = head.isKeepAlive && !worker.isDraining
+        deadline = .now + worker.bounds.bodyTimeout
+        switch Intake.receive(head, handler: self, worker: worker) {
+        case .read(let exchange, let limit, let announced, let expectsContinue):
+            meter.allow(body: limit)
+            var body: [UInt8] = []
+            body.reserveCapacity(min(announced, limit))
+            state = .reading(exchange, body: body, limit: limit)
+            if expectsContinue { writeContinue() }
+        case .answer(let answer):
+            meter.allow(body: Self.maxDiscardedBytes + Self.maxLingeringBytes)
+            state = .discarding(answer, bytes: 0)
+            if answer.announcedBytes > Self.maxDiscardedBytes || answer.mustClose { answerEarly(answer) }
+        }
+    }
+
+    private func read(_ bytes: ByteBuffer) {
+        switch state {
+        case .reading(let exchange, var body, let limit):
+            state = .closing  // gives up the reference, so that the append below does not copy
+            guard body.count + bytes.readableBytes <= limit else {
+                let answer = Intake.tooLarge(exchange, got: body.count + bytes.readableBytes)
+                state = .discarding(answer, bytes: 0)
+                answerEarly(answer)
+                return
+            }
+            unsafe bytes.withUnsafeReadableBytes { unsafe body.append(contentsOf: $0) }
+            state = .reading(exchange, body: body, limit: limit)
+        case .discarding(let answer, let count):
+            state = .discarding(answer, bytes: count + bytes.readableBytes)
+            if count + bytes.readableBytes > Self.maxDiscardedBytes { answerEarly(answer) }
+        case .closing:
+            linger(bytes.readableBytes)
+        case .waiting, .answering:
+            break
+        }
+    }
+
+    private func bodyDidEnd() {
+        switch state {
+        case .reading(let exchange, let body, _):
+            state = .answering(exchange)
+            deadline = nil
+            Pipeline.run(exchange, body: body)
+        case .discarding(let answer, _):
+            write(answer)
+        case .waiting, .answering, .closing:
+            break
+        }
+    }
+
+    // MARK: Answering
+
+    /// Begins to pass a provider's answer.
+    func begin(status: Int, _ headers: HTTPHeaders) {
+        write(.head(responseHead(status: status, headers)))
+        context?.flush()
+    }
+
+    /// Passes bytes of an answer that has begun.
+    func write(_ bytes: ByteBuffer) {
+        write(.body(.byteBuffer(bytes)))
+        context?.flush()
+        writtenSinceInputEnd = true
+    }
+
+    /// Ends the answer cleanly; the connection is free for the next request.
+    func end() {
+        state = .waiting
+        deadline = .now + worker.bounds.headTimeout
+        finishResponse()
+    }
+
+    /// Cuts the connection, so that the client knows that the answer is not whole.
+    func abort() {
+        state = .closing
+        context?.flush()
+        context?.close(promise: nil)
+    }
+
+    /// Answers with one of our own errors; the connection is free for the next request.
+    func answer(_ error: ClientError, _ dialect: Dialect, _ headers: HTTPHeaders, requestID: String) {
+        let body = error.body(dialect, requestID: Array(requestID.utf8))
+        answer(status: error.status, body: body, contentType: "application/json", headers)
+    }
+
+    func answer(status: Int, body: [UInt8], contentType: String, _ headers: HTTPHeaders, isHead: Bool = false) {
+        var headers = headers
+        headers.add(name: "content-type", value: contentType)
+        headers.add(name: "content-length", value: String(body.count))
+        write(.head(responseHead(status: status, headers)))
+        // A HEAD's answer has a length and no bytes: bytes would be read as the next answer.
+        if !isHead { write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+        state = .waiting
+        deadline = .now + worker.bounds.headTimeout
+        finishResponse()
+    }
+
+    private func write(_ answer: EarlyAnswer) {
+        answer.exchangeDidAnswer?()
+        self.answer(
+            status: answer.status,
+            body: answer.body,
+            contentType: answer.contentType,
+            answer.headers,
+            isHead: answer.isHead
+        )
+    }
+
+    /// Answers while the client still sends, swallows a little of the rest, and closes.
+    private func answerEarly(_ answer: EarlyAnswer) {
+        keepsAlive = false
+        lingered = 0
+        write(answer)
+    }
+
+    private func finishResponse() {
+        let context = context
+        guard keepsAlive, !hasInputEnded, !worker.isDraining else {
+            state = .closing
+            guard lingered != nil else {
+                context?.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+                    context?.close(promise: nil)
+                }
+                return
+            }
+            context?.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            deadline = .now + Self.lingerTimeout
+            return
+        }
+        context?.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    private func linger(_ count: Int) {
+        lingered = (lingered ?? 0) + count
+        if let lingered, lingered > Self.maxLingeringBytes { context?.close(promise: nil) }
+    }
+
+    private func responseHead(status: Int, _ headers: HTTPHeaders) -> HTTPResponseHead {
+        var head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
+        if !keepsAlive || worker.isDraining {
+            keepsAlive = false
+            head.headers.add(name: "connection", value: "close")
+        }
+        return head
+    }
+
+    private func writeContinue() {
+        write(.head(HTTPResponseHead(version: .http1_1, status: .continue)))
+        context?.flush()
+    }
+
+    private func write(_ part: HTTPServerResponsePart) {
+        context?.write(wrapOutboundOut(part), promise: nil)
+    }
+
+    /// The fields that every answer carries.
+    static func identityHeaders(_ dialect: Dialect, requestID: String, origin: Exchange.Origin) -> HTTPHeaders {
+        var headers = HTTPHeaders()
+        headers.reserveCapacity(16)
+        headers.add(name: "x-request-id", value: requestID)
+        if dialect == .anthropic { headers.add(name: "request-id", value: requestID) }
+        headers.add(name: "x-weir-origin", value: origin.rawValue)
+        return headers
+    }
+
+    // MARK: Deadlines
+
+    /// Once a second, from the worker.
+    func sweep(now: MonotonicTime) {
+        guard let deadline, deadline <= now, let context else { return }
+        if case .answering(let exchange) = state, hasInputEnded, context.channel.isWritable {
+            guard !writtenSinceInputEnd else {
+                scheduleHalfCloseCheck()
+                return
+            }
+            state = .closing
+            exchange.clientDidLeave()
+        }
+        worker.counters.timedOut.add()
+        context.close(promise: nil)
+    }
+
+    /// The node drains: a connection without a request ends at once, another after its answer.
+    func closeIfIdle() {
+        guard case .waiting = state else { return }
+        context?.close(promise: nil)
+    }
+}

@@ -1,0 +1,147 @@
+// The control plane as a node sees it: five calls over HTTP, each bounded in bytes and time, each answered once.
+
+import Reactor
+import Secrets
+import Snapshot
+
+/// Calls of one node to the control plane.
+///
+/// Confined to the node's Reactor.
+final class ControlClient {
+    /// How a call ended.
+    enum Answer {
+        case response(status: Int, body: [UInt8])
+        case failure(String)
+    }
+
+    private static let maxAnswerBytes = 64 << 10
+    private static let connectTimeout: Duration = .seconds(2)
+    private static let idleTimeout: Duration = .seconds(5)
+
+    private let client: HTTPClient
+    private let baseURL: String
+    private let authorization: String
+
+    init(reactor: Reactor, configuration: NodeConfiguration) {
+        client = HTTPClient(reactor: reactor, limits: HTTPClientLimits())
+        baseURL = configuration.controlURL + "/internal/v1"
+        authorization = "Authorization: Bearer " + configuration.fleetToken.reveal()
+    }
+
+    /// Asks for the manifest.
+    ///
+    /// - Parameters:
+    ///   - known: what is enforced; the same again is answered with 304.
+    ///   - waitSeconds: how long the control plane may hold the call while there is nothing newer.
+    ///   - done: called once with the answer, unless the transfer is cancelled.
+    /// - Returns: the transfer, to cancel it.
+    func manifest(
+        known: SnapshotIdentity?,
+        waitSeconds: Int?,
+        _ done: @escaping (Answer) -> Void
+    ) -> Transfer {
+        var headers: [String] = []
+        if let known { headers.append("If-None-Match: \"\(known.lineage)-\(known.version)\"") }
+        let query = waitSeconds.map { "?wait=\($0)" } ?? ""
+        return start(
+            .get,
+            "/snapshot/manifest" + query,
+            headers: headers,
+            maxBytes: SnapshotBounds.maxManifestBytes,
+            within: .seconds(5 + (waitSeconds ?? 0)),
+            done
+        )
+    }
+
+    /// Asks for a chunk of a known size.
+    func chunk(_ digest: Digest, byteCount: Int, _ done: @escaping (Answer) -> Void) -> Transfer {
+        start(.get, "/snapshot/chunks/" + digest.hex, maxBytes: byteCount, within: .seconds(10), done)
+    }
+
+    /// Tells what this node enforces.
+    func report(nodeID: String, body: [UInt8], _ done: @escaping (Answer) -> Void) -> Transfer {
+        start(
+            .post,
+            "/nodes/\(nodeID)/report",
+            headers: ["Content-Type: application/json"],
+            body: body,
+            maxBytes: Self.maxAnswerBytes,
+            within: .seconds(2),
+            done
+        )
+    }
+
+    /// Ships a batch of usage records.
+    func usage(batch: [UInt8], _ done: @escaping (Answer) -> Void) -> Transfer {
+        start(
+            .post,
+            "/usage",
+            headers: ["Content-Type: application/octet-stream"],
+            body: batch,
+            maxBytes: Self.maxAnswerBytes,
+            within: .seconds(10),
+            done
+        )
+    }
+
+    /// Ends all calls; none is answered any more.
+    func shutDown() { client.shutDown() }
+
+    private func start(
+        _ method: HTTPClientRequest.Method,
+        _ path: String,
+        headers: [String] = [],
+        body: [UInt8] = [],
+        maxBytes: Int,
+        within: Duration,
+        _ done: @escaping (Answer) -> Void
+    ) -> Transfer {
+        let request = HTTPClientRequest(
+            method: method,
+            url: baseURL + path,
+            headers: [authorization] + headers,
+            body: body,
+            connectTimeout: Self.connectTimeout,
+            firstByteTimeout: within,
+            idleTimeout: Self.idleTimeout,
+            totalTimeout: within + Self.idleTimeout
+        )
+        return client.start(request, delegate: Collector(maxBytes: maxBytes, done: done))
+    }
+}
+
+/// Gathers one answer; an answer longer than its bound is cut off and is a failure.
+private final class Collector: TransferDelegate {
+    private let maxBytes: Int
+    private var done: ((ControlClient.Answer) -> Void)?
+    private var status = 0
+    private var body: [UInt8] = []
+
+    init(maxBytes: Int, done: @escaping (ControlClient.Answer) -> Void) {
+        self.maxBytes = maxBytes
+        self.done = done
+    }
+
+    func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) { status = head.status }
+
+    func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {
+        guard body.count + bytes.count <= maxBytes else {
+            transfer.cancel()
+            finish(.failure("answer over \(maxBytes) bytes"))
+            return
+        }
+        for index in bytes.indices { body.append(bytes[index]) }
+    }
+
+    func transferDidFinish(_ transfer: Transfer, _ outcome: TransferOutcome) {
+        switch outcome {
+        case .complete: finish(.response(status: status, body: body))
+        case .failed(let failure): finish(.failure("\(failure.reason) \(failure.detail)"))
+        }
+    }
+
+    private func finish(_ answer: ControlClient.Answer) {
+        let done = done.take()
+        done?(answer)
+    }
+}

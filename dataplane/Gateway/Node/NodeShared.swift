@@ -1,0 +1,64 @@
+// What the node's thread and the others both touch: a status behind a lock that is held for a copy, records on their
+// way to the shipper, and one atomic that the request path reads.
+
+import Ledger
+import Synchronization
+
+/// The meeting place of the agent's thread and all others.
+final class NodeShared: Sendable {
+    private struct Inbox {
+        var records: [UsageRecord] = []
+        var dropped: UInt64 = 0
+        var isClosed = false
+    }
+
+    private let status = Mutex(NodeStatus())
+    private let inbox = Mutex(Inbox())
+    private let inboxCapacity: Int
+    private let wakeCount: Int
+    /// Nodes that serve, 1 or more.
+    let liveNodes = Atomic<Int>(1)
+    /// Set when a drain has nothing left to ship.
+    let isDrained = Atomic<Bool>(false)
+
+    init(inboxCapacity: Int, wakeCount: Int) {
+        self.inboxCapacity = inboxCapacity
+        self.wakeCount = wakeCount
+    }
+
+    /// A copy, with the records that wait in the inbox counted in.
+    func currentStatus() -> NodeStatus {
+        var current = status.withLock { $0 }
+        inbox.withLock { inbox in
+            current.usageQueued += inbox.records.count
+            current.usageDropped += inbox.dropped
+        }
+        current.liveNodes = liveNodes.load(ordering: .relaxed)
+        return current
+    }
+
+    /// Changes the status; only the agent's thread does.
+    func update(_ change: (inout NodeStatus) -> Void) { status.withLock { change(&$0) } }
+
+    /// Keeps a record for the shipper, or drops and counts it when too many wait; any thread.
+    ///
+    /// - Returns: whether the shipper should be woken: a batch is full now.
+    func append(_ record: UsageRecord) -> Bool {
+        inbox.withLock { inbox in
+            guard !inbox.isClosed, inbox.records.count < inboxCapacity else {
+                inbox.dropped += 1
+                return false
+            }
+            inbox.records.append(record)
+            return inbox.records.count == wakeCount
+        }
+    }
+
+    /// Swaps the waiting records for the empty `records`; the lock is held for the swap alone.
+    func takeRecords(into records: inout [UsageRecord]) {
+        inbox.withLock { swap(&$0.records, &records) }
+    }
+
+    /// Makes every later record a dropped one: the last batch is on its way.
+    func closeInbox() { inbox.withLock { $0.isClosed = true } }
+}

@@ -1,0 +1,48 @@
+// The JSON that nodes and the control plane exchange: one flat object each way, so it is written and read by hand
+// here, without Foundation.
+
+import Telemetry
+
+/// A flat JSON object as it grows.
+struct ReportText {
+    private var text: [UInt8] = [UInt8(ascii: "{")]
+
+    mutating func append(_ name: String, _ value: String) {
+        begin(name)
+        JSONText.append(value, to: &text, maxBytes: 1_024)
+    }
+
+    mutating func append(_ name: String, _ value: some FixedWidthInteger) {
+        begin(name)
+        text.append(contentsOf: String(value).utf8)
+    }
+
+    var bytes: [UInt8] { text + [UInt8(ascii: "}")] }
+
+    private mutating func begin(_ name: String) {
+        if text.count > 1 { text.append(UInt8(ascii: ",")) }
+        JSONText.append(name, to: &text)
+        text.append(UInt8(ascii: ":"))
+    }
+
+    /// Finds `"name": <digits>` in a flat object of the control plane's; nil when it is not there or not a number.
+    static func integer(named name: String, in json: [UInt8]) -> Int? {
+        let key = Array("\"\(name)\"".utf8)
+        guard json.count > key.count, let start = firstIndex(of: key, in: json) else { return nil }
+        var index = start + key.count
+        skipSpace(in: json, from: &index)
+        guard index < json.count, json[index] == UInt8(ascii: ":") else { return nil }
+        index += 1
+        skipSpace(in: json, from: &index)
+        let digits = json[index...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        return Int(String(decoding: digits, as: UTF8.self))
+    }
+
+    private static func firstIndex(of key: [UInt8], in json: [UInt8]) -> Int? {
+        (0...(json.count - key.count)).first { json[$0..<($0 + key.count)].elementsEqual(key) }
+    }
+
+    private static func skipSpace(in json: [UInt8], from index: inout Int) {
+        while index < json.count, [0x20, 0x09, 0x0A, 0x0D].contains(json[index]) { index += 1 }
+    }
+}

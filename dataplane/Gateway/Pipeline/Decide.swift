@@ -1,0 +1,48 @@
+// Stage 4: every rule in force for the key, in order, from memory; the first enforced refusal ends the walk.
+
+import LLMWire
+import Limits
+import Policy
+import Snapshot
+
+/// Walks the effective rules of a key.
+///
+/// On the way to "allow" nothing is allocated.
+enum Decide {
+    /// - Returns: false when a rule refused and the client has its answer.
+    static func admits(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> Bool {
+        for rule in exchange.key.rules {
+            guard case .refuse(let refusal) = rule.program.decide(request) else { continue }
+            guard rule.refuses(refusal) else {
+                exchange.noteNotRefused(refusal, by: rule)
+                continue
+            }
+            exchange.refuse(refusal, by: rule, with: error(for: refusal.reason))
+            exchange.recordAnsweredHere()
+            return false
+        }
+        return true
+    }
+
+    /// Stage 5's claims: what the rules want counted in shared windows.
+    static func claims(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> [LimitClaim] {
+        var claims: [LimitClaim] = []
+        for (index, rule) in exchange.key.rules.enumerated() {
+            rule.claims(request, rule: index, into: &claims)
+        }
+        return claims
+    }
+
+    /// What the client is told; never why in figures (DESIGN 11.12).
+    private static func error(for reason: RefusalReason) -> ClientError {
+        switch reason {
+        case .modelNotAllowed: .modelNotAllowed
+        case .requestTooLarge: .tooLarge
+        case .promptTooLong: .promptTooLong
+        case .outputCapTooHigh: .outputCapTooHigh
+        case .denied, .evaluationFailed: .permission
+        case .rateLimited: .rateLimited
+        case .tokensLimited: .tokensLimited
+        }
+    }
+}

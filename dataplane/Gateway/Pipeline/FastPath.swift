@@ -1,0 +1,38 @@
+// Stage 0: probes and metrics, answered before anything is looked up for policy.
+
+import NIOHTTP1
+import Telemetry
+
+/// Answers what needs no key.
+enum FastPath {
+    static func answer(_ path: Substring, isHead: Bool, worker: Worker) -> EarlyAnswer? {
+        switch true {
+        case path.utf8.elementsEqual("/healthz".utf8):
+            text(200, "ok\n", isHead: isHead)
+        case path.utf8.elementsEqual("/readyz".utf8):
+            // Ready means: holds a valid snapshot and takes new requests. No dependency's health is in it
+            // (DESIGN 11.5): an outage elsewhere must not take every node out at once.
+            worker.active != nil && !worker.isDraining
+                ? text(200, "ready\n", isHead: isHead) : text(503, "not ready\n", isHead: isHead)
+        case path.utf8.elementsEqual("/metrics".utf8):
+            EarlyAnswer(
+                status: 200,
+                body: worker.metrics.render(),
+                contentType: "text/plain; version=0.0.4; charset=utf-8",
+                headers: HTTPHeaders(),
+                isHead: isHead
+            )
+        default: nil
+        }
+    }
+
+    private static func text(_ status: Int, _ text: String, isHead: Bool) -> EarlyAnswer {
+        EarlyAnswer(
+            status: status,
+            body: Array(text.utf8),
+            contentType: "text/plain; charset=utf-8",
+            headers: HTTPHeaders(),
+            isHead: isHead
+        )
+    }
+}

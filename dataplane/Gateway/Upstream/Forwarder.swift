@@ -1,0 +1,67 @@
+// The Reactor's half of the pipeline: stages 5 to 8 (reserve, forward, tap, settle) for every request of a worker.
+
+import Limits
+import NIOCore
+import Reactor
+
+/// Forwards admitted requests and watches their answers; confined to its Reactor.
+final class Forwarder {
+    private let reactor: Reactor
+    private let client: HTTPClient
+    let limits: LimitGate
+    private let inbox: LoopInbox
+    private let bounds: GatewayBounds
+    private var exchanges: [ExchangeID: UpstreamExchange] = [:]
+    private var changed: [UpstreamExchange] = []
+
+    init(reactor: Reactor, client: HTTPClient, limits: LimitGate, inbox: LoopInbox, bounds: GatewayBounds) {
+        self.reactor = reactor
+        self.client = client
+        self.limits = limits
+        self.inbox = inbox
+        self.bounds = bounds
+        reactor.atEndOfEveryTurn { [unowned self] in flush() }
+    }
+
+    /// Takes one command from the event loop.
+    func receive(_ command: UpstreamCommand) {
+        switch command {
+        case .forward(let job): begin(job)
+        case .credit(let id, let bytes): exchanges[id]?.credit(bytes)
+        case .cancel(let id): exchanges[id]?.cancel()
+        }
+    }
+
+    private func begin(_ job: ForwardJob) {
+        let exchange = UpstreamExchange(job, forwarder: self, maxUnsentBytes: bounds.maxUnsentBytes)
+        exchanges[job.id] = exchange
+        guard !job.claims.isEmpty else {
+            exchange.admit(nil)
+            return
+        }
+        limits.reserve(app: job.appID, claims: job.claims) { outcome, origin in
+            switch outcome {
+            case .admitted(let states):
+                exchange.admit(
+                    HeldReservation(appID: job.appID, claims: job.claims, states: states, origin: origin)
+                )
+            case .refused(let claim, let states): exchange.refuse(claim: claim, states)
+            }
+        }
+    }
+
+    func startTransfer(_ exchange: UpstreamExchange) -> Transfer {
+        client.start(exchange.job.request, delegate: exchange)
+    }
+
+    /// The exchange has something to tell the event loop at the end of this turn.
+    func noteChange(_ exchange: UpstreamExchange) { changed.append(exchange) }
+
+    func remove(_ exchange: UpstreamExchange) { exchanges[exchange.job.id] = nil }
+
+    private func flush() {
+        guard !changed.isEmpty else { return }
+        inbox.send(changed.map { $0.takeEvent() })
+        changed.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,67 @@
+// A provider as requests to it need it: URLs joined, the credential opened, once per snapshot.
+
+import LLMWire
+import Secrets
+import Snapshot
+
+/// Where requests to one provider go, and with which credential.
+struct ProviderTarget: Sendable {
+    /// URL by `Endpoint.rawValue`; empty where the provider has no such call.
+    private let urls: [String]
+    /// The credential's header line; nil for a provider that takes none.
+    let credential: Redacted<String>?
+    /// Connections are shared only within provider and credential.
+    let isolation: [UInt8]
+    let injectsStreamUsage: Bool
+
+    /// - Throws: when the credential is not sealed to this fleet.
+    init(_ provider: EnforcedProvider, fleetKey: SealingKey) throws(SecretsError) {
+        let kind = provider.kind
+        let base = provider.baseURL.hasSuffix("/") ? String(provider.baseURL.dropLast()) : provider.baseURL
+        urls = Endpoint.allCases.map { endpoint in Self.url(base: base, kind: kind, endpoint: endpoint) }
+        injectsStreamUsage = provider.injectsStreamUsage
+        isolation = Array(provider.id.utf8) + SHA256.digest(provider.sealedCredential ?? []).bytes
+        guard let sealed = provider.sealedCredential else {
+            credential = nil
+            return
+        }
+        let secret = String(decoding: try fleetKey.open(sealed, context: Array(provider.id.utf8)), as: UTF8.self)
+        credential = Redacted(kind == .anthropic ? "x-api-key: \(secret)" : "authorization: Bearer \(secret)")
+    }
+
+    /// The URL of a call; nil when this kind of provider does not offer it.
+    func url(of endpoint: Endpoint) -> String? {
+        let url = urls[Int(endpoint.rawValue)]
+        return url.isEmpty ? nil : url
+    }
+
+    /// OpenAI-style bases end in `/v1`, Anthropic's is the root, as their SDKs have it (WIRE.md, section 1).
+    private static func url(base: String, kind: ProviderKind, endpoint: Endpoint) -> String {
+        let tail = "\(endpoint.path)".dropFirst("/v1".count)
+        let hasVersion = base.hasSuffix("/v1")
+        return switch kind {
+        case .openAI: endpoint == .messages ? "" : base + tail
+        case .anthropic: endpoint == .messages ? base + (hasVersion ? "" : "/v1") + tail : ""
+        case .openAICompatible: base + tail
+        }
+    }
+}
+
+/// A snapshot with what this node adds to it; replaced as a whole, shared by all loops.
+final class ActiveSnapshot: Sendable {
+    let policies: EnforcedSnapshot
+    /// By `EnforcedProvider.index`; nil where the credential would not open.
+    let targets: [ProviderTarget?]
+
+    init(_ policies: EnforcedSnapshot, fleetKey: SealingKey, onUnusable: (EnforcedProvider, SecretsError) -> Void) {
+        self.policies = policies
+        targets = policies.providers.map { provider in
+            do throws(SecretsError) {
+                return try ProviderTarget(provider, fleetKey: fleetKey)
+            } catch {
+                onUnusable(provider, error)
+                return nil
+            }
+        }
+    }
+}

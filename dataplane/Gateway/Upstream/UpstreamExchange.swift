@@ -1,0 +1,203 @@
+// One request on the Reactor: from its reservation to the settled truth, whatever happens in between.
+
+import LLMWire
+import Ledger
+import Limits
+import NIOCore
+import Reactor
+import Tokens
+
+/// The life of a forwarded request; ends exactly once, by `finish`.
+final class UpstreamExchange: TransferDelegate {
+    private enum State {
+        case reserving
+        case forwarding(Transfer)
+        case finished
+    }
+
+    let job: ForwardJob
+    private unowned let forwarder: Forwarder
+    private let maxUnsentBytes: Int
+    private var state = State.reserving
+    private var held: HeldReservation?
+    private var tap: UsageTap
+    private var stripper: UsageStripper?
+    private var status = 0
+    private var bodyBytes = 0
+    private var unsentBytes = 0
+    private let started: MonotonicTime = .now
+    private var firstByteMicroseconds: Int64 = 0
+    private var event: UpstreamEvent
+    private var isEventNoted = false
+
+    init(_ job: ForwardJob, forwarder: Forwarder, maxUnsentBytes: Int) {
+        self.job = job
+        self.forwarder = forwarder
+        self.maxUnsentBytes = maxUnsentBytes
+        event = UpstreamEvent(id: job.id)
+        tap = UsageTap(format: job.endpoint.format, isEventStream: false)
+    }
+
+    // MARK: Reserve
+
+    func admit(_ reservation: HeldReservation?) {
+        guard case .reserving = state else {
+            // Cancelled while Redis was asked: nothing was sent, so all of it goes back.
+            if let reservation { forwarder.limits.release(reservation) }
+            return
+        }
+        held = reservation
+        if let reservation {
+            event.reservation = .admitted(reservation.states)
+            noteChange()
+        }
+        state = .forwarding(forwarder.startTransfer(self))
+    }
+
+    func refuse(claim: Int, _ states: [LimitState]) {
+        guard case .reserving = state else { return }
+        event.reservation = .refused(claim: claim, states)
+        finish(.refused)
+    }
+
+    // MARK: Forward and tap
+
+    func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) {
+        status = head.status
+        firstByteMicroseconds = elapsedMicroseconds()
+        let isEventStream = HeaderFilter.isEventStream(head)
+        tap = UsageTap(format: job.endpoint.format, isEventStream: isEventStream)
+        if job.stripsUsage, isEventStream { stripper = UsageStripper() }
+        event.head = UpstreamHead(
+            status: head.status,
+            headers: HeaderFilter.clientHeaders(head, keepsLength: stripper == nil),
+            isEventStream: isEventStream
+        )
+        noteChange()
+    }
+
+    func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {
+        tap.observe(bytes)
+        guard stripper == nil else {
+            var kept: [UInt8] = []
+            kept.reserveCapacity(bytes.count)
+            stripper?.filter(bytes, into: &kept)
+            pass(kept.span, of: transfer)
+            return
+        }
+        pass(bytes, of: transfer)
+    }
+
+    private func pass(_ bytes: Span<UInt8>, of transfer: Transfer) {
+        guard !bytes.isEmpty else { return }
+        if event.body == nil { event.body = ByteBuffer() }
+        _ = unsafe event.body?.writeBytes(bytes.bytes)
+        bodyBytes += bytes.count
+        unsentBytes += bytes.count
+        noteChange()
+        if unsentBytes > maxUnsentBytes, !transfer.isPaused { transfer.pause() }
+    }
+
+    func credit(_ bytes: Int) {
+        unsentBytes -= bytes
+        guard case .forwarding(let transfer) = state, transfer.isPaused, unsentBytes <= maxUnsentBytes / 2 else {
+            return
+        }
+        transfer.resume()
+    }
+
+    func transferDidFinish(_ transfer: Transfer, _ outcome: TransferOutcome) {
+        switch outcome {
+        case .complete:
+            if stripper != nil {
+                var kept: [UInt8] = []
+                stripper?.finish(into: &kept)
+                pass(kept.span, of: transfer)
+            }
+            finish(.complete)
+        case .failed(let failure):
+            // Half an event of the provider's must not run into the error event that follows.
+            stripper?.discardHeld()
+            finish(.failed(failure))
+        }
+    }
+
+    func cancel() {
+        if case .forwarding(let transfer) = state { transfer.cancel() }
+        if case .finished = state { return }
+        finish(.cancelled)
+    }
+
+    // MARK: Settle
+
+    private func finish(_ end: UpstreamSummary.End) {
+        let wasForwarded = if case .forwarding = state { true } else { false }
+        state = .finished
+        let (usage, source) = wasForwarded ? billed(end) : (TokenUsage(), UsageRecord.Source.none)
+        settle(end, usage: usage)
+        event.summary = UpstreamSummary(
+            end: end,
+            nextSequenceNumber: tap.lastSequenceNumber + 1,
+            isAtEventBoundary: stripper != nil || tap.isAtEventBoundary,
+            usage: usage,
+            source: source,
+            firstByteMicroseconds: firstByteMicroseconds,
+            upstreamStatus: status,
+            bodyBytes: bodyBytes
+        )
+        noteChange()
+        forwarder.remove(self)
+    }
+
+    /// What the request cost: the provider's word, else an estimate from the bytes that passed.
+    private func billed(_ end: UpstreamSummary.End) -> (TokenUsage, UsageRecord.Source) {
+        if status == 0, end == .cancelled {
+            // The provider had the prompt when the client left: hanging up early must not make prompts free.
+            var usage = TokenUsage()
+            usage.prompt = job.promptEstimate
+            usage.completion = 0
+            usage.total = job.promptEstimate
+            return (usage, .partial)
+        }
+        guard (200..<300).contains(status) else { return (TokenUsage(), .none) }
+        let result = tap.finish()
+        var usage = result.usage ?? TokenUsage()
+        let isWhole = end == .complete && result.ended != .truncated && result.ended != .error
+        if usage.prompt != nil, usage.completion != nil, isWhole { return (usage, .provider) }
+        if job.endpoint == .embeddings, usage.prompt != nil, isWhole { return (usage, .provider) }
+        let seen = TokenEstimate.likely(textBytes: result.outputTextBytes)
+        usage.prompt = usage.prompt ?? job.promptEstimate
+        usage.completion = max(usage.completion ?? 0, seen)
+        usage.total = (usage.prompt ?? 0) + (usage.completion ?? 0)
+        return (usage, isWhole ? .estimated : .partial)
+    }
+
+    private func settle(_ end: UpstreamSummary.End, usage: TokenUsage) {
+        guard let held else { return }
+        self.held = nil
+        if case .failed(let failure) = end, !failure.sentRequest {
+            forwarder.limits.release(held)
+            return
+        }
+        let used = usage.total ?? (usage.prompt ?? 0) + (usage.completion ?? 0)
+        forwarder.limits.settle(held, usedTokens: Int64(used))
+    }
+
+    // MARK: Telling the event loop
+
+    private func noteChange() {
+        guard !isEventNoted else { return }
+        isEventNoted = true
+        forwarder.noteChange(self)
+    }
+
+    func takeEvent() -> UpstreamEvent {
+        isEventNoted = false
+        defer { event = UpstreamEvent(id: job.id) }
+        return event
+    }
+
+    private func elapsedMicroseconds() -> Int64 {
+        Int64((MonotonicTime.now.nanoseconds - started.nanoseconds) / 1_000)
+    }
+}

@@ -1,0 +1,82 @@
+// What crosses between a client's event loop and the Reactor paired with it.
+
+import LLMWire
+import Ledger
+import Limits
+import NIOCore
+import Reactor
+
+/// Names a request within its worker; never reused.
+typealias ExchangeID = UInt64
+
+/// From the event loop to the Reactor.
+enum UpstreamCommand: Sendable {
+    case forward(ForwardJob)
+    /// The client took so many bytes of the answer.
+    case credit(ExchangeID, bytes: Int)
+    /// The client is gone, or the node is: stop, settle, and say what was used.
+    case cancel(ExchangeID)
+}
+
+/// One admitted request on its way out.
+struct ForwardJob: Sendable {
+    let id: ExchangeID
+    /// The hash slot of its counters.
+    let appID: [UInt8]
+    /// What to reserve before a byte leaves; empty when Redis is not needed.
+    let claims: [LimitClaim]
+    let request: HTTPClientRequest
+    let endpoint: Endpoint
+    /// We asked for usage and the client did not: its chunk must not reach the client.
+    let stripsUsage: Bool
+    /// Tokens of the prompt when the provider will not say.
+    let promptEstimate: Int
+}
+
+/// From the Reactor to the event loop: all that happened to one request in one turn.
+struct UpstreamEvent: Sendable {
+    let id: ExchangeID
+    var reservation: Reservation?
+    var head: UpstreamHead?
+    var body: ByteBuffer?
+    var summary: UpstreamSummary?
+}
+
+/// What became of the limits.
+enum Reservation: Sendable {
+    case admitted([LimitState])
+    case refused(claim: Int, [LimitState])
+}
+
+/// A provider's answer so far as the client may see it.
+struct UpstreamHead: Sendable {
+    let status: Int
+    /// In the provider's order; hop-by-hop and account headers are gone.
+    let headers: [(name: String, value: String)]
+    let isEventStream: Bool
+}
+
+/// How a request ended, said exactly once.
+struct UpstreamSummary: Sendable {
+    enum End: Sendable, Equatable {
+        /// The provider's whole answer was passed on.
+        case complete
+        /// The limits said no; nothing was sent.
+        case refused
+        /// The client left or the node drains.
+        case cancelled
+        /// The provider failed.
+        case failed(TransferFailure)
+    }
+
+    let end: End
+    /// Where an error event of ours would stand in a Responses stream.
+    let nextSequenceNumber: Int
+    /// Whether such an event may follow at once.
+    let isAtEventBoundary: Bool
+    let usage: TokenUsage
+    let source: UsageRecord.Source
+    let firstByteMicroseconds: Int64
+    let upstreamStatus: Int
+    let bodyBytes: Int
+}

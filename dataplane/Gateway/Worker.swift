@@ -1,0 +1,142 @@
+// One worker: an event loop for clients paired with a Reactor for Redis and providers.
+
+import LLMWire
+import Limits
+import Logging
+import NIOCore
+import Reactor
+import Snapshot
+import Telemetry
+
+/// The event loop's half of a worker; confined to its loop.
+final class Worker {
+    let loop: any EventLoop
+    let bounds: GatewayBounds
+    let agent: NodeAgent
+    let metrics: Counters
+    let logger: Logger
+    /// The configuration in force; nil until the node holds a snapshot.
+    private(set) var active: ActiveSnapshot?
+    private(set) var isDraining = false
+    let counters: WorkerCounters
+    private let commands: Mailbox<UpstreamCommand>
+    private var unsent: [UpstreamCommand] = []
+    private var exchanges: [ExchangeID: Exchange] = [:]
+    private var connections: [ObjectIdentifier: RequestHandler] = [:]
+    private var nextExchangeID: ExchangeID = 1
+    private var random = RequestIDSource()
+    private var generator = SystemRandomNumberGenerator()
+
+    init(
+        loop: any EventLoop,
+        commands: Mailbox<UpstreamCommand>,
+        bounds: GatewayBounds,
+        agent: NodeAgent,
+        metrics: Counters,
+        counters: WorkerCounters,
+        logger: Logger
+    ) {
+        self.loop = loop
+        self.commands = commands
+        self.bounds = bounds
+        self.agent = agent
+        self.metrics = metrics
+        self.counters = counters
+        self.logger = logger
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in bound.value.sweep() }
+    }
+
+    // MARK: Configuration
+
+    func replace(_ active: ActiveSnapshot) { self.active = active }
+
+    // MARK: Connections
+
+    /// - Returns: false when the worker has all the connections it takes.
+    func add(_ handler: RequestHandler) -> Bool {
+        guard connections.count < bounds.maxConnections else {
+            counters.refusedConnections.add()
+            return false
+        }
+        connections[ObjectIdentifier(handler)] = handler
+        return true
+    }
+
+    func remove(_ handler: RequestHandler) { connections[ObjectIdentifier(handler)] = nil }
+
+    /// Once a second: closes what is past its deadline.
+    ///
+    /// Costs one comparison per connection.
+    private func sweep() {
+        let now = MonotonicTime.now
+        for handler in Array(connections.values) { handler.sweep(now: now) }
+    }
+
+    // MARK: Requests
+
+    func makeRequestID() -> String { random.next() }
+
+    func makeExchangeID() -> ExchangeID {
+        defer { nextExchangeID += 1 }
+        return nextExchangeID
+    }
+
+    /// A route of the model, drawn by weight.
+    func drawRoute(of model: EnforcedModel) -> EnforcedRoute? {
+        guard model.routes.count > 1, model.totalWeight > 0 else { return model.routes.first }
+        var point = UInt32.random(in: 0..<model.totalWeight, using: &generator)
+        for route in model.routes {
+            guard point >= route.weight else { return route }
+            point -= route.weight
+        }
+        return model.routes.last
+    }
+
+    /// Hands an admitted request to the Reactor at the end of this turn of the loop.
+    func forward(_ job: ForwardJob, for exchange: Exchange) {
+        exchanges[job.id] = exchange
+        send(.forward(job))
+    }
+
+    /// Commands of one turn cross together, with one wake at most.
+    func send(_ command: UpstreamCommand) {
+        if unsent.isEmpty { loop.assumeIsolated().execute { self.flush() } }
+        unsent.append(command)
+    }
+
+    private func flush() {
+        for command in unsent where !commands.send(command) {
+            if case .forward(let job) = command {
+                exchanges.removeValue(forKey: job.id)?.answer(.unavailable, origin: .gateway)
+            }
+        }
+        unsent.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes a turn's events from the Reactor.
+    func receive(_ events: [UpstreamEvent]) {
+        for event in events {
+            guard let exchange = exchanges[event.id] else { continue }
+            if event.summary != nil { exchanges[event.id] = nil }
+            exchange.receive(event)
+        }
+    }
+
+    var activeRequests: Int { exchanges.count }
+
+    // MARK: Draining
+
+    /// Lets requests in flight end, tells clients to come back elsewhere, closes idle connections.
+    func drain() {
+        isDraining = true
+        for handler in Array(connections.values) { handler.closeIfIdle() }
+    }
+
+    /// Cuts what is still in flight when the drain's time is over.
+    func cutRemaining() {
+        for exchange in Array(exchanges.values) { exchange.cut() }
+    }
+
+    var isIdle: Bool { connections.isEmpty && exchanges.isEmpty }
+}

@@ -1,0 +1,109 @@
+// An event loop and the Reactor paired with it, seen from the outside: the one place that knows both threads.
+
+import Limits
+import Logging
+import NIOCore
+import Reactor
+private import Synchronization
+import Telemetry
+
+/// One worker as the rest of the node sees it; safe to use from any thread.
+final class WorkerPair: Sendable {
+    /// Commands that may wait for a Reactor: more than a worker's connections, so a full queue means a stuck thread.
+    private static let commandCapacity = 1 << 15
+
+    let loop: any EventLoop
+    private let reactor: ReactorHandle
+    private let inbox: LoopInbox
+    private let commands: Mailbox<UpstreamCommand>
+    private let bounds: GatewayBounds
+    private let counters: WorkerCounters
+    private let logger: Logger
+    private let bound: NIOLoopBoundBox<Worker?>
+
+    init(
+        loop: any EventLoop,
+        index: Int,
+        configuration: GatewayConfiguration,
+        liveNodes: LiveNodes,
+        counters: Counters,
+        logger: Logger
+    ) throws {
+        self.loop = loop
+        self.logger = logger
+        bounds = configuration.bounds
+        self.counters = WorkerCounters(counters)
+        let inbox = LoopInbox(loop: loop)
+        self.inbox = inbox
+        bound = NIOLoopBoundBox.makeEmptyBox(eventLoop: loop)
+        let mailbox = Mutex<Mailbox<UpstreamCommand>?>(nil)
+        let gateCounters = LimitGate.Counters(counters)
+        reactor = try ReactorHandle.start(name: "weir-io-\(index)") { reactor in
+            let limits = LimitGate(
+                reactor: reactor,
+                configuration: configuration,
+                liveNodes: liveNodes,
+                counters: gateCounters,
+                logger: logger
+            )
+            let forwarder = Forwarder(
+                reactor: reactor,
+                client: HTTPClient(reactor: reactor),
+                limits: limits,
+                inbox: inbox,
+                bounds: configuration.bounds
+            )
+            let made = reactor.makeMailbox(capacity: Self.commandCapacity) { (command: UpstreamCommand) in
+                forwarder.receive(command)
+            }
+            mailbox.withLock { $0 = made }
+        }
+        guard let commands = mailbox.withLock({ $0 }) else { preconditionFailure("set up before start returns") }
+        self.commands = commands
+    }
+
+    /// The worker itself; only on its loop.
+    var worker: Worker {
+        guard let worker = bound.value else { preconditionFailure("started before it listens") }
+        return worker
+    }
+
+    /// Makes the worker on its loop; before the first connection.
+    func start(_ agent: NodeAgent, metrics: Counters) throws {
+        try loop.submit {
+            let worker = Worker(
+                loop: self.loop,
+                commands: self.commands,
+                bounds: self.bounds,
+                agent: agent,
+                metrics: metrics,
+                counters: self.counters,
+                logger: self.logger
+            )
+            self.bound.value = worker
+            self.inbox.setReceiver { events in worker.receive(events) }
+        }.wait()
+    }
+
+    /// Puts a new configuration in force: a message like any other, so no request sees half of it.
+    func replace(_ active: ActiveSnapshot) {
+        loop.execute { self.bound.value?.replace(active) }
+    }
+
+    func drain() { loop.execute { self.bound.value?.drain() } }
+
+    func cutRemaining() { loop.execute { self.bound.value?.cutRemaining() } }
+
+    func isIdle() throws -> Bool { try loop.submit { self.bound.value?.isIdle ?? true }.wait() }
+
+    func stop() { reactor.stop() }
+}
+
+/// How many nodes share the limits, as the control plane last said; read only while Redis is out.
+final class LiveNodes: Sendable {
+    private let agent = Mutex<NodeAgent?>(nil)
+
+    var value: Int { agent.withLock { $0?.liveNodes } ?? 1 }
+
+    func follow(_ agent: NodeAgent?) { self.agent.withLock { $0 = agent } }
+}
