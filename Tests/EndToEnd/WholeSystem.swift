@@ -37,7 +37,11 @@ final class WholeSystem: Sendable {
             isDurable: false,
             restarts: nil
         )
-        plan.gatewayArguments = ["--workers", "2", "--drain-timeout", "10"]
+        plan.gatewayArguments = [
+            "--workers", "2", "--drain-timeout", "10",
+            // Exactness is tested here, not the fallback: a core busy with other tests must not look like a slow Redis.
+            "--redis-deadline", "2000",
+        ]
         let fleet = try Fleet(plan)
         let system = WholeSystem(directory, fleet, provider)
         do {

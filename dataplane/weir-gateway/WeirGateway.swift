@@ -51,6 +51,9 @@ struct WeirGateway: ParsableCommand {
     @Option(help: "Seconds that a provider may be silent within its answer.")
     var idleTimeout = 60
 
+    @Option(help: "Milliseconds that Redis has for a limit before the node falls back to its share.")
+    var redisDeadline = 10
+
     @Option(help: "The least level that is logged; WEIR_LOG_LEVEL otherwise.")
     var logLevel: String?
 
@@ -59,7 +62,7 @@ struct WeirGateway: ParsableCommand {
         _ = try HostPort(redis, flag: "--redis")
         guard (workers ?? 1) > 0 else { throw ValidationError("--workers: at least 1") }
         guard (tlsCert == nil) == (tlsKey == nil) else { throw ValidationError("--tls-cert and --tls-key go together") }
-        guard drainTimeout >= 0, firstByteTimeout > 0, idleTimeout > 0 else {
+        guard drainTimeout >= 0, firstByteTimeout > 0, idleTimeout > 0, redisDeadline > 0 else {
             throw ValidationError("time-outs are positive")
         }
     }
@@ -95,6 +98,7 @@ struct WeirGateway: ParsableCommand {
         configuration.bounds.drainTimeout = .seconds(drainTimeout)
         configuration.bounds.firstByteTimeout = .seconds(firstByteTimeout)
         configuration.bounds.idleTimeout = .seconds(idleTimeout)
+        configuration.bounds.redisDeadline = .milliseconds(redisDeadline)
         return configuration
     }
 

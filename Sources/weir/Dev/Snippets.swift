@@ -25,7 +25,7 @@ struct Snippets {
               for event in client.chat.completions.create(
                   model="\(model)", stream=True, messages=[{"role": "user", "content": "Hello, Weir"}]
               ):
-                  print(event.choices[0].delta.content if event.choices else "", end="", flush=True)
+                  print(event.choices[0].delta.content or "" if event.choices else "", end="", flush=True)
 
             Change a policy (see the README's tour):
 
