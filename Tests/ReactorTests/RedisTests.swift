@@ -124,7 +124,10 @@ import Testing
         defer { client.close() }
         _ = try await client.command("SET", "a", "b")
         let list = try await client.command("CLIENT", "INFO")
-        guard case .bulk(let bytes) = list else { throw RedisServer.StartFailure() }
+        guard case .bulk(let bytes) = list else {
+            Issue.record("answered \(list)")
+            return
+        }
         #expect(String(decoding: bytes, as: UTF8.self).contains("db=3"))
         let stranger = try RedisClient(RedisConfiguration(port: server.port, password: "wrong"))
         defer { stranger.close() }
