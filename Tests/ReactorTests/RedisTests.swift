@@ -124,7 +124,10 @@ import Testing
         defer { client.close() }
         _ = try await client.command("SET", "a", "b")
         let list = try await client.command("CLIENT", "INFO")
-        guard case .bulk(let bytes) = list else { throw RedisServer.StartFailure() }
+        guard case .bulk(let bytes) = list else {
+            Issue.record("answered \(list)")
+            return
+        }
         #expect(String(decoding: bytes, as: UTF8.self).contains("db=3"))
         let stranger = try RedisClient(RedisConfiguration(port: server.port, password: "wrong"))
         defer { stranger.close() }
@@ -325,10 +328,12 @@ import Testing
         let server = TestServer { connection in connection.close() }
         let client = try RedisClient(RedisConfiguration(port: server.port))
         defer { client.close() }
+        let start = ContinuousClock.now
         try await Task.sleep(for: .seconds(2))
+        let seconds = Int((ContinuousClock.now - start).components.seconds)
         // 10, 20, 40 … 640 ms and then 1 s apart, each between half and all of it: about ten, not hundreds.
         #expect(server.acceptedCount >= 4)
-        #expect(server.acceptedCount <= 14)
+        #expect(server.acceptedCount <= 10 + 2 * seconds)
     }
 
     @Test func `finds a host by name without stopping its loop`() async throws {

@@ -44,34 +44,31 @@ final class TLSServer: @unchecked Sendable {  // its parts do not change after `
     let port = TestServer.freePort()
     let certificate: String
     private let directory: URL
-    private let process = Process()
+    private let process: ChildProcess
 
     init(subject: String) async throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "weir-tls-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         certificate = directory.appending(path: "cert.pem").path
         let key = directory.appending(path: "key.pem").path
-        let maker = Process()
-        maker.executableURL = URL(filePath: "/usr/bin/openssl")
-        maker.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-            "-subj", "/CN=test", "-addext", "subjectAltName=\(subject)", "-keyout", key, "-out", certificate,
-        ]
-        maker.standardError = FileHandle.nullDevice
-        try maker.run()
-        maker.waitUntilExit()
-        process.executableURL = maker.executableURL
-        process.arguments = ["s_server", "-accept", "\(port)", "-cert", certificate, "-key", key, "-www", "-quiet"]
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let openssl = "/usr/bin/openssl"
+        try ChildProcess(
+            openssl,
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+                "-subj", "/CN=test", "-addext", "subjectAltName=\(subject)", "-keyout", key, "-out", certificate,
+            ]
+        ).waitForEnd()
+        process = try ChildProcess(
+            openssl,
+            ["s_server", "-accept", "\(port)", "-cert", certificate, "-key", key, "-www", "-quiet"]
+        )
         let http = try HTTPHarness()
         let url = "http://127.0.0.1:\(port)/"
         #expect(await eventually { await http.get(url).failure?.reason != .connect })
     }
 
     deinit {
-        kill(process.processIdentifier, SIGKILL)
         do { try FileManager.default.removeItem(at: directory) } catch { print("left behind: \(directory.path)") }
     }
 }

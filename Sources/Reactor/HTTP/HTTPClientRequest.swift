@@ -32,7 +32,7 @@ public struct HTTPClientRequest: Sendable {
     public var connectTimeout: Duration
     /// From the moment the request begins to leave to the end of the answer's final head.
     public var firstByteTimeout: Duration
-    /// The longest silence inside the body; time spent paused does not count.
+    /// The upstream's longest silence inside the body; time in which it is held back does not count.
     public var idleTimeout: Duration
     /// From the start to the end of the answer, pauses included.
     public var totalTimeout: Duration?

@@ -6,7 +6,7 @@ import Reactor
 final class RedisServer: @unchecked Sendable {  // used by one test, one call at a time
     let port: Int
     private let directory: URL
-    private var process: Process?
+    private var process: ChildProcess?
 
     init(password: String? = nil) async throws {
         port = TestServer.freePort()
@@ -16,41 +16,35 @@ final class RedisServer: @unchecked Sendable {  // used by one test, one call at
     }
 
     deinit {
-        process?.terminate()
-        if let process, process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process = nil
         do { try FileManager.default.removeItem(at: directory) } catch { print("left behind: \(directory.path)") }
     }
 
     func start(password: String? = nil) async throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/redis-server")
-        process.arguments =
+        process = try ChildProcess(
+            "/usr/bin/redis-server",
             [
                 "--port", String(port), "--bind", "127.0.0.1", "--dir", directory.path, "--save", "",
-                "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning",
+                "--appendonly", "no", "--daemonize", "no", "--logfile", directory.appending(path: "log").path,
             ] + (password.map { ["--requirepass", $0] } ?? [])
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        self.process = process
+        )
         var configuration = RedisConfiguration(port: port, commandDeadline: .seconds(1))
         configuration.password = password
         let client = try RedisClient(configuration)
         defer { client.close() }
         guard await client.waitUntilReady(within: .seconds(10)) else {
-            throw StartFailure()
+            let log = try String(contentsOf: directory.appending(path: "log"), encoding: .utf8)
+            throw StartFailure(log: String(log.suffix(500)))
         }
     }
 
-    struct StartFailure: Error {}
-
-    func signal(_ number: Int32) {
-        if let process { kill(process.processIdentifier, number) }
+    struct StartFailure: Error {
+        let log: String
     }
 
+    func signal(_ number: Int32) { process?.send(number) }
+
     func killNow() {
-        signal(SIGKILL)
-        process?.waitUntilExit()
         process = nil
     }
 
