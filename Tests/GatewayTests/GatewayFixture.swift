@@ -19,7 +19,7 @@ final class GatewayFixture {
 
     var port: Int { server.port }
 
-    /// - Parameter policies: kind and config of each global policy, in order.
+    /// Starts a node that enforces these global policies, kind and config of each, in order.
     init(
         upstream: CannedUpstream,
         policies: [(kind: String, config: ConfigValue)] = [],
