@@ -157,9 +157,11 @@ import Testing
             for _ in 0..<8 { group.addTask { _ = await http.get(server.url) } }
         }
         let before = server.acceptedCount
+        // On a busy machine some of the eight had already met a dead connection of another's.
+        let seenBefore = seen.load(ordering: .relaxed)
         let answer = await http.get(server.url)
         // The first attempt went to a kept connection and was reset; the second to another kept one or a new one.
-        #expect(seen.load(ordering: .relaxed) <= 2)
+        #expect(seen.load(ordering: .relaxed) - seenBefore <= 2)
         #expect(answer.outcome == .complete || answer.failure?.reason == .reset)
         #expect(server.acceptedCount <= before + 1)
     }
