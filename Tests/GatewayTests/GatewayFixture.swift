@@ -19,7 +19,7 @@ final class GatewayFixture {
 
     var port: Int { server.port }
 
-    /// Starts a node that enforces these global policies, kind and config of each, in order.
+    /// A node with these global policies, each a kind and its config, in order.
     init(
         upstream: CannedUpstream,
         policies: [(kind: String, config: ConfigValue)] = [],

@@ -138,9 +138,7 @@ import Testing
         defer { client.close() }
         server.killNow()
         #expect(await eventually { !client.isReady })
-        let start = ContinuousClock.now
         await #expect(throws: RedisFailure.notConnected) { try await client.command("GET", "a") }
-        #expect(ContinuousClock.now - start < .seconds(1))  // the command deadline is 2 s
         try await server.start()
         #expect(await client.waitUntilReady(within: .seconds(3)))
         #expect(try await client.command("PING") == .status(Array("PONG".utf8)))

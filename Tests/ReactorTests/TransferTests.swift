@@ -266,3 +266,29 @@ import Testing
         #expect(AddressGuard(allowsPrivate: false).permits(address) == strictly)
     }
 }
+
+@Suite struct `A process without descriptors` {
+    @Test func `fails its transfers and goes on when there are some again`() async {
+        // Each step that fails ends the process with its own code.
+        await #expect(processExitsWith: .success) {
+            let server = TestServer { connection in while connection.readRequest() != nil { connection.respond("x") } }
+            let http = try HTTPHarness()
+            let other = HTTPClientRequest(method: .get, url: server.url, isolation: [1])
+            guard await http.get(server.url).outcome == .complete else { exit(10) }
+            // libdispatch makes the descriptor behind sleeping at its first use, and traps when it can not.
+            try await Task.sleep(for: .milliseconds(5))
+            var limit = rlimit()
+            let resource = __rlimit_resource_t(7)  // RLIMIT_NOFILE
+            guard unsafe getrlimit(resource, &limit) == 0 else { exit(11) }
+            let before = limit.rlim_cur
+            limit.rlim_cur = 3
+            guard unsafe setrlimit(resource, &limit) == 0 else { exit(12) }
+            guard await http.fetch(other).failure?.sentRequest == false else { exit(13) }
+            guard await http.get(server.url).outcome == .complete else { exit(14) }
+            limit.rlim_cur = before
+            guard unsafe setrlimit(resource, &limit) == 0 else { exit(15) }
+            guard await http.fetch(other).outcome == .complete else { exit(16) }
+            exit(0)
+        }
+    }
+}

@@ -24,7 +24,6 @@ enum ChannelSetup {
         )
         try handlers.addHandler(HTTPResponseEncoder())
         try handlers.addHandler(ByteToMessageHandler(decoder))
-        try handlers.addHandler(HTTPServerPipelineHandler())
         try handlers.addHandler(RequestHandler(worker: worker, meter: meter))
     }
 }

@@ -1,4 +1,8 @@
 // One client connection: reads a request at a time, never more of it than its bounds allow, and writes its answer.
+//
+// Requests sent behind one that is being answered wait here, in place of NIO's pipelining handler, which stops reading
+// after every request and so costs two system calls for each. This stops only when something waits already, so that no
+// more than one read's worth ever does.
 
 import LLMWire
 import NIOCore
@@ -8,8 +12,9 @@ import Snapshot
 import Telemetry
 
 /// The last handler of a client's channel; confined to its worker's loop.
-final class RequestHandler: ChannelInboundHandler {
+final class RequestHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
     private enum State {
@@ -43,7 +48,12 @@ final class RequestHandler: ChannelInboundHandler {
     private var lingered: Int?
     private var hasInputEnded = false
     private var writtenSinceInputEnd = false
-    private var isSwept = false
+    /// What came behind the request that is being answered.
+    private var waiting = CircularBuffer<HTTPServerRequestPart>()
+    private var isReadHeld = false
+    private var isResuming = false
+    /// The bytes behind what waits are no HTTP.
+    private var endsMalformed = false
 
     init(worker: Worker, meter: WireMeter) {
         self.worker = worker
@@ -90,9 +100,8 @@ final class RequestHandler: ChannelInboundHandler {
             return
         }
         hasInputEnded = true
-        keepsAlive = false
         guard case .answering = state else {
-            context.close(promise: nil)
+            if waiting.isEmpty { context.close(promise: nil) }
             return
         }
         // Half-closed on purpose, or gone? Bytes that we write to a client that is gone come back as a reset; one that
@@ -112,23 +121,60 @@ final class RequestHandler: ChannelInboundHandler {
         }
         worker.counters.malformed.add()
         switch state {
-        case .waiting, .reading, .discarding:
-            keepsAlive = false
-            let headers = Self.identityHeaders(.openAI, requestID: worker.makeRequestID(), origin: .gateway)
-            answer(.malformed, .openAI, headers, requestID: headers.first(name: "x-request-id") ?? "")
-        case .answering, .closing:
-            // Garbage behind a request whose answer is on its way: the answer is finished, then the connection ends.
-            keepsAlive = false
+        case .waiting, .reading, .discarding: answerMalformed()
+        case .answering: endsMalformed = true  // answered when its turn comes
+        case .closing: break
         }
+    }
+
+    private func answerMalformed() {
+        keepsAlive = false
+        let headers = Self.identityHeaders(.openAI, requestID: worker.makeRequestID(), origin: .gateway)
+        answer(.malformed, .openAI, headers, requestID: headers.first(name: "x-request-id") ?? "")
     }
 
     // MARK: Reading
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch Self.unwrapInboundIn(data) {
+        let part = Self.unwrapInboundIn(data)
+        if case .answering = state {
+            waiting.append(part)
+        } else {
+            take(part)
+        }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if waiting.isEmpty {
+            context.read()
+        } else {
+            isReadHeld = true
+        }
+    }
+
+    private func take(_ part: HTTPServerRequestPart) {
+        switch part {
         case .head(let head): begin(head)
         case .body(let bytes): read(bytes)
         case .end: bodyDidEnd()
+        }
+    }
+
+    /// The connection is free: takes up what waits, until one of it needs an answer that is not there yet.
+    private func resume() {
+        guard !isResuming else { return }
+        isResuming = true
+        defer { isResuming = false }
+        while !waiting.isEmpty {
+            if case .answering = state { return }
+            if case .closing = state { return waiting.removeAll() }
+            take(waiting.removeFirst())
+        }
+        guard case .waiting = state else { return }
+        if endsMalformed { return answerMalformed() }
+        if isReadHeld {
+            isReadHeld = false
+            context?.read()
         }
     }
 
@@ -190,15 +236,16 @@ final class RequestHandler: ChannelInboundHandler {
     /// Begins to pass a provider's answer.
     func begin(status: Int, _ headers: HTTPHeaders) {
         write(.head(responseHead(status: status, headers)))
-        context?.flush()
     }
 
     /// Passes bytes of an answer that has begun.
     func write(_ bytes: ByteBuffer) {
         write(.body(.byteBuffer(bytes)))
-        context?.flush()
         writtenSinceInputEnd = true
     }
+
+    /// Sends what was written: once for all that a turn brought, since each call costs a packet.
+    func flush() { context?.flush() }
 
     /// Ends the answer cleanly; the connection is free for the next request.
     func end() {
@@ -252,7 +299,8 @@ final class RequestHandler: ChannelInboundHandler {
 
     private func finishResponse() {
         let context = context
-        guard keepsAlive, !hasInputEnded, !worker.isDraining else {
+        let isLast = waiting.isEmpty && !endsMalformed && hasInputEnded
+        guard keepsAlive, !isLast, !worker.isDraining else {
             state = .closing
             guard lingered != nil else {
                 context?.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
@@ -265,6 +313,7 @@ final class RequestHandler: ChannelInboundHandler {
             return
         }
         context?.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if !waiting.isEmpty || isReadHeld || endsMalformed { resume() }
     }
 
     private func linger(_ count: Int) {

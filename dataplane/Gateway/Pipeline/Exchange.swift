@@ -72,7 +72,12 @@ final class Exchange {
         if let reservation = event.reservation { note(reservation) }
         if let head = event.head { begin(head) }
         if let body = event.body { pass(body) }
-        if let summary = event.summary { end(summary) }
+        guard let summary = event.summary else {
+            handler?.flush()
+            if event.body != nil, handler?.isWritable ?? false { creditUpstream() }
+            return
+        }
+        end(summary)
     }
 
     private func note(_ reservation: Reservation) {
@@ -111,7 +116,6 @@ final class Exchange {
         guard let handler else { return }
         uncreditedBytes += body.readableBytes
         handler.write(body)
-        if handler.isWritable { creditUpstream() }
     }
 
     /// The client took what was written: the provider may send more.
