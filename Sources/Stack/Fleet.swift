@@ -2,6 +2,8 @@
 // other and stopped in the reverse. `weir dev` runs it with restarts; the end-to-end tests without, so that what they
 // kill stays dead.
 
+private import Secrets
+
 /// Where a fleet lives and listens.
 public struct FleetPlan: Sendable {
     /// Holds keys, logs and all data; absolute.
@@ -103,7 +105,10 @@ public actor Fleet {
         let preferred = "\(plan.directory)/postgres"
         let begin = ContinuousClock.now
         let postgres = try await PrivatePostgres.prepare(
-            directory: PrivatePostgres.usableDirectory(preferring: preferred),
+            directory: PrivatePostgres.usableDirectory(
+                preferring: preferred,
+                identity: hex(keys.signingKey.verifyingKey.bytes)
+            ),
             port: plan.postgresPort,
             isDurable: plan.isDurable,
             restarts: plan.restarts,
