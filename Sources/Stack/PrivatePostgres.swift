@@ -71,7 +71,7 @@ public final class PrivatePostgres: Sendable {
     ///   - preferred: an absolute path.
     ///   - identity: names the deployment; with other keys the old database is of no use and not found again.
     /// - Returns: the same path, or another that is the same each time.
-    public static func usableDirectory(preferring preferred: String, identity: String) -> String {
+    public static func usableDirectory(preferring preferred: String, identity: String = "") -> String {
         guard getuid() == 0, Directory.obstacle(onTheWayTo: preferred) != nil else { return preferred }
         // FNV-1a: a short, stable name; Swift's own hashes differ from run to run.
         let hash = "\(preferred) \(identity)".utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { hash, byte in
