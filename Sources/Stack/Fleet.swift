@@ -2,6 +2,8 @@
 // other and stopped in the reverse. `weir dev` runs it with restarts; the end-to-end tests without, so that what they
 // kill stays dead.
 
+private import Secrets
+
 /// Where a fleet lives and listens.
 public struct FleetPlan: Sendable {
     /// Holds keys, logs and all data; absolute.
@@ -101,8 +103,12 @@ public actor Fleet {
     /// - Throws: the first part's failure, with the end of its log; parts that run already go on: call ``stop()``.
     public func start() async throws(StackError) {
         let preferred = "\(plan.directory)/postgres"
+        let begin = ContinuousClock.now
         let postgres = try await PrivatePostgres.prepare(
-            directory: PrivatePostgres.usableDirectory(preferring: preferred),
+            directory: PrivatePostgres.usableDirectory(
+                preferring: preferred,
+                identity: hex(keys.signingKey.verifyingKey.bytes)
+            ),
             port: plan.postgresPort,
             isDurable: plan.isDurable,
             restarts: plan.restarts,
@@ -116,7 +122,8 @@ public actor Fleet {
             onEvent: watcher("redis")
         )
         self.redis = redis
-        try await start("postgres", postgres.process, plan.postgresPort)
+        // Counted from before its data directory was made.
+        try await start("postgres", postgres.process, plan.postgresPort, since: begin)
         try await start("redis", redis.process, plan.redisPort)
 
         let control = server(
@@ -148,11 +155,15 @@ public actor Fleet {
         await postgres?.stop()
     }
 
-    private func start(_ name: String, _ process: SupervisedProcess, _ port: Int) async throws(StackError) {
+    private func start(
+        _ name: String,
+        _ process: SupervisedProcess,
+        _ port: Int,
+        since begin: ContinuousClock.Instant = .now
+    ) async throws(StackError) {
         guard !isStopping else { throw .other("stopped while starting") }
         guard FreePort.isFree(port) else { throw .portTaken(port: port, purpose: name) }
         onEvent(.starting(name))
-        let begin = ContinuousClock.now
         try await process.start()
         onEvent(.ready(name, port: port, took: ContinuousClock.now - begin))
     }

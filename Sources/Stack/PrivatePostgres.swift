@@ -65,15 +65,19 @@ public final class PrivatePostgres: Sendable {
         return postgres
     }
 
-    /// A directory that the server's user may enter: the preferred one, else one under /var/tmp named after it.
+    /// A directory that the server's user may enter: the preferred one, else one under /var/lib/weir.
     ///
-    /// - Parameter preferred: an absolute path.
+    /// - Parameters:
+    ///   - preferred: an absolute path.
+    ///   - identity: names the deployment; with other keys the old database is of no use and not found again.
     /// - Returns: the same path, or another that is the same each time.
-    public static func usableDirectory(preferring preferred: String) -> String {
+    public static func usableDirectory(preferring preferred: String, identity: String = "") -> String {
         guard getuid() == 0, Directory.obstacle(onTheWayTo: preferred) != nil else { return preferred }
         // FNV-1a: a short, stable name; Swift's own hashes differ from run to run.
-        let hash = preferred.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-        return "/var/tmp/weir-postgres-\(String(hash, radix: 16))"
+        let hash = "\(preferred) \(identity)".utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { hash, byte in
+            (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        }
+        return "/var/lib/weir/postgres-\(String(hash, radix: 16))"
     }
 
     private init(

@@ -45,11 +45,12 @@ import Testing
         await #expect(throws: StackError.notTraversable(path: closed, user: "postgres")) {
             _ = try await PrivatePostgres.prepare(directory: "\(closed)/postgres", port: 1)
         }
-        let usable = PrivatePostgres.usableDirectory(preferring: "\(closed)/postgres")
-        #expect(usable.hasPrefix("/var/tmp/weir-postgres-"))
-        #expect(usable == PrivatePostgres.usableDirectory(preferring: "\(closed)/postgres"))
+        let usable = PrivatePostgres.usableDirectory(preferring: "\(closed)/postgres", identity: "a")
+        #expect(usable.hasPrefix("/var/lib/weir/postgres-"))
+        #expect(usable == PrivatePostgres.usableDirectory(preferring: "\(closed)/postgres", identity: "a"))
+        #expect(usable != PrivatePostgres.usableDirectory(preferring: "\(closed)/postgres", identity: "b"))
         let open = "\(directory.path)/postgres"
-        #expect(PrivatePostgres.usableDirectory(preferring: open) == open)
+        #expect(PrivatePostgres.usableDirectory(preferring: open, identity: "a") == open)
     }
 
     /// The last line that psql prints.

@@ -48,7 +48,7 @@ import Testing
         let reply = DemoReply(messages: ["Hello there"], lastUserText: "Hello there", cap: nil)
         #expect(reply.text == "You said: “Hello there” I am Weir's demo model, and I always answer the same.")
         #expect(reply.promptTokens == 8)
-        #expect(reply.completionTokens == 14)
+        #expect(reply.completionTokens == 15)
         #expect(!reply.isCut)
         let cut = DemoReply(messages: ["Hello there"], lastUserText: "Hello there", cap: 2)
         #expect(cut.text == "You said:")

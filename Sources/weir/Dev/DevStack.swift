@@ -55,6 +55,9 @@ actor DevStack {
             Console.step("demo-upstream", "127.0.0.1:\(options.ports.upstream)", took: ContinuousClock.now - begin)
         }
         try await fleet.start()
+        if let place = await fleet.postgres?.directory, !place.hasPrefix(options.directory) {
+            Console.step("", "user postgres may not enter \(options.directory); its data is in \(place)")
+        }
         try await awaitLiveNodes()
         Console.line("\nThe demo's providers, models and policies:")
         let resources = DemoResources(admin: fleet.admin, options: options, keys: fleet.keys)
