@@ -2,6 +2,7 @@
 // other and stopped in the reverse. `weir dev` runs it with restarts; the end-to-end tests without, so that what they
 // kill stays dead.
 
+private import Glibc
 private import Secrets
 
 /// Where a fleet lives and listens.
@@ -175,6 +176,8 @@ public actor Fleet {
         let arguments = [
             "--listen", "127.0.0.1:\(port)", "--redis", "127.0.0.1:\(plan.redisPort)", "--control", controlURL,
             "--data", data, "--node-id", name,
+            // A worker is two threads, and here its cores are shared with the servers it talks to.
+            "--workers", "\(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2))",
         ]
         return server(
             "weir-gateway",
