@@ -71,10 +71,13 @@ let package = Package(
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLinux"),
+        // RE2 speaks C++; this is the C side of it.
+        .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
 
         // Shared libraries, lowest first.
         library("Codec"),
         library("Breaker"),
+        library("CEL", ["Codec", "CRE2"]),
         library("Tokens"),
         library("LLMWire"),
         library("Limits", resources: [.embedInCode("Resources/reserve.lua"), .embedInCode("Resources/settle.lua")]),

@@ -1,0 +1,48 @@
+// What an evaluation has cost, and where it ends. Costs are cel-go's published units; since these say nothing of some
+// work (comparing nested lists, adding lists), octets and elements touched are bounded too.
+
+/// Counts what an evaluation costs.
+public struct Meter: Sendable {
+    /// Units that an evaluation may cost.
+    public let limit: UInt64
+    /// Units that it has cost so far.
+    public private(set) var cost: UInt64 = 0
+    private var work: UInt64
+
+    /// Octets and elements that may be touched for each unit of the limit, beyond what units pay for.
+    private static let workPerUnit: UInt64 = 32
+
+    /// Starts at nothing.
+    ///
+    /// - Parameter limit: units; 10,000 by default for a rule.
+    public init(limit: UInt64) {
+        self.limit = limit
+        work = limit.multipliedReportingOverflow(by: Self.workPerUnit).overflow ? .max : limit * Self.workPerUnit
+    }
+
+    /// Pays units, before what they are for is done.
+    ///
+    /// - Throws: `.costLimitExceeded`, which ends the evaluation.
+    @inline(__always)
+    mutating func charge(_ units: UInt64) throws(EvaluationError) {
+        let (sum, overflows) = cost.addingReportingOverflow(units)
+        cost = overflows ? .max : sum
+        guard cost <= limit else { throw EvaluationError(.costLimitExceeded) }
+    }
+
+    /// Pays for a traversal of text: a tenth of a unit for each code point or octet, rounded up.
+    @inline(__always)
+    mutating func charge(traversing size: Int) throws(EvaluationError) {
+        try charge((UInt64(size) + 9) / 10)
+    }
+
+    /// Pays for octets or elements that no unit is charged for, before they are touched or made.
+    ///
+    /// - Throws: `.workLimitExceeded`, which ends the evaluation.
+    @inline(__always)
+    mutating func touch(_ count: Int) throws(EvaluationError) {
+        let count = UInt64(count)
+        guard count <= work else { throw EvaluationError(.workLimitExceeded) }
+        work -= count
+    }
+}
