@@ -43,16 +43,34 @@ public struct Environment: Sendable {
     }
 
     /// The variables, by their numbers.
-    public var variables: [Variable]
+    public let variables: [Variable]
     /// The host's functions.
-    public var overloads: [Overload]
+    public let overloads: [Overload]
     /// Names are tried inside this name space first, then in those around it; empty for none.
-    public var container: String
+    public let container: String
+    /// Tells programs for this environment from others: hashes the variables in their order, and the machine's version.
+    public let fingerprint: UInt64
 
     /// Makes an environment.
     public init(variables: [Variable] = [], overloads: [Overload] = [], container: String = "") {
         self.variables = variables
         self.overloads = overloads
         self.container = container
+        fingerprint = Self.fingerprint(of: variables)
+    }
+
+    /// FNV-1a, 64 bits, over names and types: it tells builds apart and keeps nobody out, since snapshots are signed.
+    private static func fingerprint(of variables: [Variable]) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        func add(_ text: String) {
+            for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            hash = (hash ^ 0xFF) &* 0x100_0000_01B3
+        }
+        add("weir cel 1")
+        for variable in variables {
+            add(variable.name)
+            add(variable.type.description)
+        }
+        return hash
     }
 }

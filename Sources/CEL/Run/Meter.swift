@@ -36,6 +36,15 @@ public struct Meter: Sendable {
         try charge((UInt64(size) + 9) / 10)
     }
 
+    /// Pays for the comparison of two texts: by the code points of the shorter one.
+    @inline(__always)
+    mutating func charge(comparing one: ByteString, _ other: ByteString) throws(EvaluationError) {
+        // Up to ten octets are up to ten code points, a unit; only longer texts need counting.
+        let octets = min(one.count, other.count)
+        if octets <= 10 { return try charge(octets == 0 ? 0 : 1) }
+        try charge(traversing: min(one.codePointCount, other.codePointCount))
+    }
+
     /// Pays for octets or elements that no unit is charged for, before they are touched or made.
     ///
     /// - Throws: `.workLimitExceeded`, which ends the evaluation.

@@ -1,0 +1,59 @@
+// The whole way from text to program, for whoever has a rule to compile.
+
+/// A compiled expression and what is known of it.
+public struct Expression: Sendable {
+    /// What runs.
+    public let program: Program
+    /// The type of its value.
+    public let type: CELType
+    /// What an evaluation costs at least and at most, in units; the most is `UInt64.max` when nothing bounds it.
+    public let cost: ClosedRange<UInt64>
+
+    /// How to compile.
+    public struct Options: Sendable {
+        /// Whether types are checked; without it names are resolved and everything else is left to the evaluation.
+        public var checksTypes = true
+        /// Whether `cel.block`, which only optimisers and tests write, is known.
+        public var allowsBlocks = false
+
+        /// The options for rules.
+        public init() {}
+    }
+
+    /// Parses, checks and compiles.
+    ///
+    /// - Parameters:
+    ///   - source: UTF-8, at most 64 KiB.
+    ///   - environment: the names that it may use.
+    ///   - options: how to compile.
+    /// - Throws: what is wrong with it, with the places.
+    public init(
+        _ source: [UInt8],
+        in environment: Environment,
+        options: Options = Options()
+    ) throws(Problems) {
+        let checked = try Self.check(source, in: environment, options: options)
+        program = try Compiler.compile(checked)
+        type = checked.type
+        cost = CostEstimate.estimate(checked)
+    }
+
+    /// Parses and checks: the type of an expression that need not run.
+    public static func type(
+        of source: [UInt8],
+        in environment: Environment,
+        options: Options = Options()
+    ) throws(Problems) -> CELType {
+        try check(source, in: environment, options: options).type
+    }
+
+    private static func check(
+        _ source: [UInt8],
+        in environment: Environment,
+        options: Options
+    ) throws(Problems) -> Checked {
+        let ast = try Parser.parse(source, options: ParserOptions(allowsBlocks: options.allowsBlocks))
+        return try options.checksTypes
+            ? Checker.check(ast, in: environment) : Checker.resolve(ast, in: environment)
+    }
+}

@@ -1,0 +1,90 @@
+// A compiled expression: what a snapshot carries and a node runs. Whoever made it, it was verified: every jump, local,
+// constant and stack depth is inside its bounds, so that the machine checks none of them twice.
+
+/// A verified program.
+public final class Program: Sendable {
+    /// The segments one after the other; the first is the expression, the others are lazy variables.
+    let code: [Instruction]
+    /// Bytes of the source, for errors; by instruction.
+    let offsets: [UInt32]
+    let constants: [Value]
+    /// Where each segment begins in `code`.
+    let segments: [Int]
+    let patterns: [Regex]
+    let sets: [LookupSet]
+    /// Locals that the segments use together; they lie below the stack.
+    let localCount: Int
+    /// Where an error at an instruction goes, if it stands in an operand of `&&` or `||`; by instruction.
+    let handlers: [Handler]
+    /// Locals and the deepest stack together.
+    let slotCount: Int
+
+    /// Where an error in an operand of `&&` or `||` goes on.
+    struct Handler: Equatable, Sendable {
+        /// The step that absorbs it; negative for nowhere.
+        var target: Int32
+        /// Values on the segment's stack below the operand's.
+        var height: Int32
+
+        static let none = Handler(target: -1, height: 0)
+    }
+
+    init(_ parts: ProgramParts, _ verified: Verifier.Result) {
+        code = parts.code
+        offsets = parts.offsets
+        constants = parts.constants
+        segments = parts.segments
+        patterns = verified.patterns
+        sets = verified.sets
+        localCount = parts.localCount
+        handlers = verified.handlers
+        slotCount = verified.slotCount
+    }
+
+    /// Instructions, over all segments.
+    public var instructionCount: Int { code.count }
+
+    /// The same program without what verifying added: what is encoded.
+    var parts: ProgramParts {
+        ProgramParts(
+            code: code,
+            offsets: offsets,
+            constants: constants,
+            segments: segments,
+            patterns: patterns.map(\.pattern),
+            sets: sets.map(\.elements),
+            localCount: localCount
+        )
+    }
+}
+
+/// A program as the compiler writes it or a decoder reads it: nothing is known of it yet.
+struct ProgramParts: Sendable {
+    var code: [Instruction] = []
+    var offsets: [UInt32] = []
+    var constants: [Value] = []
+    var segments: [Int] = []
+    var patterns: [ByteString] = []
+    var sets: [[Value]] = []
+    var localCount = 0
+}
+
+/// What programs are bounded to, whoever wrote them.
+public enum ProgramBounds {
+    /// Instructions of a program.
+    public static let maxInstructions = 65_536
+    /// Constants of a program.
+    public static let maxConstants = 65_536
+    /// Locals of a program; also the deepest stack.
+    public static let maxSlots = 65_535
+    /// Bytes of an encoded program.
+    public static let maxBytes = 1 << 20
+    /// Segments of a program.
+    static let maxSegments = 4_096
+    /// Patterns of a program: each is a machine of RE2's.
+    static let maxPatterns = 64
+    /// Literal lists of a program that are looked up.
+    static let maxSets = 4_096
+    /// Nesting of a constant.
+    static let maxConstantDepth = 64
+}

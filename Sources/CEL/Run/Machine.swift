@@ -1,0 +1,283 @@
+// The stack machine. A program is verified before it gets here, so the stack never over- or underflows; Swift's own
+// bounds checks stay on all the same.
+
+/// Runs a program's segments.
+struct Machine {
+    let program: Program
+
+    /// Runs a segment to its end.
+    ///
+    /// Errors are not passed along instruction by instruction: an instruction throws, and here the innermost operand of
+    /// `&&` or `||` around it, known since the program was verified, takes the error as its value.
+    ///
+    /// - Parameters:
+    ///   - segment: its number.
+    ///   - base: where its stack begins, above the locals and the stacks of the segments that are waiting for it.
+    func run<Source: Resolver & ~Copyable>(
+        segment: Int,
+        base: Int,
+        _ stack: inout MutableSpan<Value>,
+        _ resolver: borrowing Source,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        var position = program.segments[segment]
+        var top = base
+        while true {
+            do throws(EvaluationError) {
+                return try execute(&position, &top, &stack, resolver, &meter)
+            } catch {
+                var error = error
+                if error.offset == 0 { error.offset = program.offsets[position] }
+                let handler = program.handlers[position]
+                guard handler.target >= 0, !error.isAbort else { throw error }
+                position = Int(handler.target)
+                top = base + Int(handler.height)
+                stack[top] = .error(error)
+                top += 1
+            }
+        }
+    }
+
+    /// Executes until the segment ends or an instruction throws; `position` is then that instruction's.
+    private func execute<Source: Resolver & ~Copyable>(
+        _ position: inout Int,
+        _ stackTop: inout Int,
+        _ stack: inout MutableSpan<Value>,
+        _ resolver: borrowing Source,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        var top = stackTop
+        while true {
+            let instruction = program.code[position]
+            let b = Int(instruction.b)
+            switch instruction.operation {
+            case .constant:
+                stack[top] = program.constants[b]
+                top += 1
+            case .variable:
+                try meter.charge(1)
+                stack[top] = try Self.present(resolver.value(of: b), orElse: .unknownVariable)
+                top += 1
+            case .equalsConstant:
+                let isEqual = try equals(stack[top - 1], program.constants[b], &meter)
+                stack[top - 1] = .bool(isEqual)
+            case .call:
+                let first = top - Int(instruction.a)
+                let result = try call(instruction, stack, first..<top, &meter)
+                top = first
+                stack[top] = result
+                top += 1
+            case .andStep, .orStep:
+                top -= 1
+                let decides = instruction.operation == .orStep
+                if case .bool(let bool) = stack[top] {
+                    if bool == decides {
+                        stack[top - 1] = .bool(decides)
+                        position = b
+                        continue
+                    }
+                } else {
+                    absorb(&stack, top)
+                }
+            case .andEnd, .orEnd:
+                if case .error(let error) = stack[top - 1] { throw error }
+            case .branch:
+                top -= 1
+                guard case .bool(let bool) = stack[top] else { throw EvaluationError(.noSuchOverload) }
+                if !bool {
+                    position = b
+                    continue
+                }
+            case .jump:
+                position = b
+                continue
+            case .isInSet:
+                let set = program.sets[b]
+                try meter.charge(UInt64(set.elements.count))
+                stack[top - 1] = .bool(try set.contains(stack[top - 1], &meter))
+            case .member:
+                try meter.charge(2)
+                let value = resolver.member(key(instruction.c), of: b)
+                stack[top] = try Self.present(value, orElse: .noSuchKey)
+                top += 1
+            case .matches:
+                stack[top - 1] = .bool(try matches(stack[top - 1], pattern: b, &meter))
+            case .charge:
+                try meter.charge(UInt64(instruction.b))
+            case .local:
+                try meter.charge(1)
+                stack[top] = try Self.present(stack[Int(instruction.a)], orElse: .unknownVariable)
+                top += 1
+            case .loopNext, .loopNextPair:
+                if try !advance(instruction, &stack, &meter) {
+                    position = b
+                    continue
+                }
+            case .lazyLocal:
+                try meter.charge(1)
+                let local = Int(instruction.a)
+                if case .unset = stack[local] { stack[local] = try lazy(b, base: top, &stack, resolver, &meter) }
+                stack[top] = try Self.present(stack[local], orElse: .unknownVariable)
+                top += 1
+            case .hasVariable, .optionalVariable, .hasMember, .optionalMember:
+                stack[top] = try ask(instruction, resolver, &meter)
+                top += 1
+            case .or, .orValue:
+                guard case .optional(let optional) = stack[top - 1] else { throw EvaluationError(.noSuchOverload) }
+                if let value = optional.wrapped {
+                    if instruction.operation == .orValue { stack[top - 1] = value }
+                    position = b
+                    continue
+                }
+                top -= 1
+            case .optionalBind:
+                guard case .optional(let optional) = stack[top - 1] else { throw EvaluationError(.noSuchOverload) }
+                guard let value = optional.wrapped else {
+                    position = b
+                    continue
+                }
+                top -= 1
+                stack[Int(instruction.a)] = value
+            case .end:
+                return stack[top - 1]
+            default:
+                // What makes or takes apart lists, maps and optionals: not worth a place in the hot switch.
+                top = try build(instruction, top, &stack, &meter)
+            }
+            position += 1
+        }
+    }
+
+    /// A value that is there.
+    @inline(__always)
+    private static func present(_ value: Value, orElse reason: EvaluationError.Reason) throws(EvaluationError) -> Value
+    {
+        switch value {
+        case .unset: throw EvaluationError(reason)
+        case .error(let error): throw error
+        default: return value
+        }
+    }
+
+    /// An operand of `&&` or `||` at `top` that is no bool: the first such is what comes out if nothing decides.
+    private func absorb(_ stack: inout MutableSpan<Value>, _ top: Int) {
+        if case .error = stack[top - 1] { return }
+        if case .error = stack[top] {
+            stack[top - 1] = stack[top]
+        } else {
+            stack[top - 1] = .error(EvaluationError(.noSuchOverload))
+        }
+    }
+
+    /// `==` with a constant, mostly of texts: without a call if it can be helped.
+    @inline(__always)
+    private func equals(_ value: Value, _ constant: Value, _ meter: inout Meter) throws(EvaluationError) -> Bool {
+        if case .string(let one) = value, case .string(let other) = constant {
+            try meter.charge(comparing: one, other)
+            return one == other
+        }
+        guard case .bool(let isEqual) = try Library.equal(value, constant, &meter) else { return false }
+        return isEqual
+    }
+
+    @inline(__always)
+    private func call(
+        _ instruction: Instruction,
+        _ stack: borrowing MutableSpan<Value>,
+        _ arguments: Range<Int>,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        // The verifier knows that the number is a function's.
+        guard let function = Function(rawValue: UInt16(truncatingIfNeeded: instruction.b)) else {
+            throw EvaluationError(.unknownFunction)
+        }
+        return try Library.call(function, stack.span.extracting(arguments), &meter)
+    }
+
+    private func key(_ constant: UInt32) -> ByteString {
+        guard case .string(let key) = program.constants[Int(constant)] else { preconditionFailure("verified") }
+        return key
+    }
+
+    private func matches(_ value: Value, pattern: Int, _ meter: inout Meter) throws(EvaluationError) -> Bool {
+        guard case .string(let text) = value else { throw EvaluationError(.noSuchOverload) }
+        let regex = program.patterns[pattern]
+        try Library.matchesCost(text: text, patternCodePoints: regex.pattern.codePointCount, &meter)
+        return regex.matches(text)
+    }
+
+    /// Whether the host has a value, or that value as an optional.
+    private func ask<Source: Resolver & ~Copyable>(
+        _ instruction: Instruction,
+        _ resolver: borrowing Source,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        let variable = Int(instruction.b)
+        let value: Value
+        switch instruction.operation {
+        case .hasVariable, .optionalVariable:
+            try meter.charge(1)
+            value = resolver.value(of: variable)
+        default:
+            try meter.charge(2)
+            value = resolver.member(key(instruction.c), of: variable)
+        }
+        if case .error(let error) = value { throw error }
+        var isThere = true
+        if case .unset = value { isThere = false }
+        switch instruction.operation {
+        case .hasVariable, .hasMember: return .bool(isThere)
+        default: return .optional(isThere ? OptionalValue(value) : .none)
+        }
+    }
+
+    /// The value of a lazy variable, or the error that each of its uses raises.
+    private func lazy<Source: Resolver & ~Copyable>(
+        _ segment: Int,
+        base: Int,
+        _ stack: inout MutableSpan<Value>,
+        _ resolver: borrowing Source,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        do throws(EvaluationError) {
+            return try run(segment: segment, base: base, &stack, resolver, &meter)
+        } catch {
+            guard !error.isAbort else { throw error }
+            return .error(error)
+        }
+    }
+
+    /// Puts a loop's next element into its variables.
+    ///
+    /// - Returns: false at the end.
+    private func advance(
+        _ instruction: Instruction,
+        _ stack: inout MutableSpan<Value>,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Bool {
+        let range = Int(instruction.a)
+        guard case .int(let raw) = stack[range + 1] else { throw EvaluationError(.noSuchOverload) }
+        let index = Int(raw)
+        let isPair = instruction.operation == .loopNextPair
+        // Some turns are free by cel-go's units; none is here, or nested loops could turn for ever.
+        try meter.touch(1)
+        switch stack[range] {
+        case .list(let elements):
+            guard index < elements.count else { return false }
+            if isPair {
+                stack[range + 2] = .int(raw)
+                stack[range + 3] = elements[index]
+            } else {
+                stack[range + 2] = elements[index]
+            }
+        case .map(let map):
+            guard index < map.count else { return false }
+            stack[range + 2] = map.keys[index]
+            if isPair { stack[range + 3] = map.values[index] }
+        default: throw EvaluationError(.noSuchOverload)
+        }
+        try meter.charge(UInt64(instruction.c))
+        stack[range + 1] = .int(raw + 1)
+        return true
+    }
+}
