@@ -86,8 +86,9 @@ let package = Package(
         library("Postgres", ["CPostgres", "Reactor"]),
         library(
             "Policy",
-            ["Codec", "LLMWire", "Limits", "Secrets", "Tokens"],
+            ["CEL", "Codec", "LLMWire", "Limits", "Secrets", "Tokens"],
             resources: [
+                .embedInCode("Resources/cel.schema.json"),
                 .embedInCode("Resources/model_allowlist.schema.json"),
                 .embedInCode("Resources/rate_limit.schema.json"),
                 .embedInCode("Resources/request_size.schema.json"),

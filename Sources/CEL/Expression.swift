@@ -13,6 +13,8 @@ public struct Expression: Sendable {
     public struct Options: Sendable {
         /// Whether types are checked; without it names are resolved and everything else is left to the evaluation.
         public var checksTypes = true
+        /// Whether a literal pattern that RE2 does not take is a problem, rather than an error of every evaluation.
+        public var refusesBadPatterns = false
         /// Whether `cel.block`, which only optimisers and tests write, is known.
         public var allowsBlocks = false
 
@@ -33,6 +35,7 @@ public struct Expression: Sendable {
         options: Options = Options()
     ) throws(Problems) {
         let checked = try Self.check(source, in: environment, options: options)
+        if options.refusesBadPatterns { try Self.requireGoodPatterns(checked) }
         program = try Compiler.compile(checked)
         type = checked.type
         cost = CostEstimate.estimate(checked)
@@ -45,6 +48,21 @@ public struct Expression: Sendable {
         options: Options = Options()
     ) throws(Problems) -> CELType {
         try check(source, in: environment, options: options).type
+    }
+
+    private static func requireGoodPatterns(_ checked: Checked) throws(Problems) {
+        var problems: [Problem] = []
+        for node in checked.ast.nodes {
+            guard case .call("matches", _, let arguments) = node.kind, let last = arguments.last,
+                case .literal(.string(let pattern)) = checked.ast[last].kind
+            else { continue }
+            do throws(EvaluationError) {
+                _ = try Regex(pattern)
+            } catch {
+                problems.append(Problem(at: checked.ast[last].offset, "\(error.reason.message)"))
+            }
+        }
+        guard problems.isEmpty else { throw Problems(problems) }
     }
 
     private static func check(

@@ -16,6 +16,8 @@ public struct ClientError: Sendable, Equatable {
     public let code: StaticString?
     /// What the client is told.
     public let message: StaticString
+    /// What it is told instead, in UTF-8: an admin's words, from a policy. Never a value of the request.
+    private var policyMessage: [UInt8]?
 
     /// Makes an answer.
     ///
@@ -37,6 +39,21 @@ public struct ClientError: Sendable, Equatable {
         self.anthropicType = anthropicType
         self.code = code
         self.message = message
+    }
+
+    /// The same answer in an admin's words.
+    ///
+    /// - Parameter text: UTF-8 without control characters.
+    /// - Returns: the answer; status and codes stay, since programs read those.
+    public func saying(_ text: [UInt8]) -> ClientError {
+        var answer = self
+        answer.policyMessage = text
+        return answer
+    }
+
+    private func appendMessage(to output: inout [UInt8]) {
+        guard let policyMessage else { return append(message, to: &output) }
+        appendEscaped(policyMessage, to: &output)
     }
 
     /// Compares what a client can see.
@@ -271,7 +288,7 @@ public struct ClientError: Sendable, Equatable {
             append("{\"type\":\"error\",\"error\":{\"type\":\"", to: &output)
             append(anthropicType, to: &output)
             append("\",\"message\":\"", to: &output)
-            append(message, to: &output)
+            appendMessage(to: &output)
             append("\"", to: &output)
             if let code {
                 append(",\"details\":{\"error_code\":\"", to: &output)
@@ -307,7 +324,7 @@ public struct ClientError: Sendable, Equatable {
             append("event: error\ndata: {\"type\":\"error\",\"code\":\"", to: &output)
             append(code ?? type, to: &output)
             append("\",\"message\":\"", to: &output)
-            append(message, to: &output)
+            appendMessage(to: &output)
             append("\",\"param\":null,\"sequence_number\":", to: &output)
             output.append(contentsOf: String(max(sequenceNumber, 0)).utf8)
             append("}", to: &output)
@@ -318,7 +335,7 @@ public struct ClientError: Sendable, Equatable {
 
     private func appendOpenAI(to output: inout [UInt8]) {
         append("{\"error\":{\"message\":\"", to: &output)
-        append(message, to: &output)
+        appendMessage(to: &output)
         append("\",\"type\":\"", to: &output)
         append(type, to: &output)
         append("\",\"param\":null,\"code\":", to: &output)

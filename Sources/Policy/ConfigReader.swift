@@ -7,11 +7,31 @@ public struct ConfigProblem: Error, Equatable, Sendable {
     public let path: String
     /// What would be right, for the admin.
     public let reason: String
+    /// Where in the text at `path` the problem is; nil when it is about all of it.
+    public let place: Place?
+
+    /// A place in a text of several lines.
+    public struct Place: Equatable, Sendable {
+        /// From 1.
+        public let line: Int
+        /// In code points, from 1.
+        public let column: Int
+        /// The problem with its line and a caret below the place, as a terminal shows it.
+        public let excerpt: String
+
+        /// Names a place.
+        public init(line: Int, column: Int, excerpt: String) {
+            self.line = line
+            self.column = column
+            self.excerpt = excerpt
+        }
+    }
 
     /// Makes a problem.
-    public init(path: String, reason: String) {
+    public init(path: String, reason: String, place: Place? = nil) {
         self.path = path
         self.reason = reason
+        self.place = place
     }
 }
 
@@ -23,7 +43,10 @@ public struct ConfigProblems: Error, Equatable, Sendable {
     /// Makes the error; ordered, because an object's members have no order of their own.
     public init(_ problems: [ConfigProblem]) {
         precondition(!problems.isEmpty, "a refused config has a problem")
-        self.problems = problems.sorted { ($0.path, $0.reason) < ($1.path, $1.reason) }
+        self.problems = problems.sorted { one, other in
+            (one.path, one.place?.line ?? 0, one.place?.column ?? 0, one.reason)
+                < (other.path, other.place?.line ?? 0, other.place?.column ?? 0, other.reason)
+        }
     }
 }
 
@@ -49,8 +72,8 @@ struct ConfigReader {
     func has(_ name: String) -> Bool { fields[name] != nil }
 
     /// Records a problem.
-    mutating func report(_ path: String, _ reason: String) {
-        problems.append(ConfigProblem(path: path, reason: reason))
+    mutating func report(_ path: String, _ reason: String, at place: ConfigProblem.Place? = nil) {
+        problems.append(ConfigProblem(path: path, reason: reason, place: place))
     }
 
     /// Reports the field as missing when it is, unless the config is no object at all, which says it already.

@@ -13,10 +13,23 @@ public protocol PolicyKind: Sendable {
     /// - Throws: everything that is wrong with it.
     func compile(_ config: ConfigValue) throws(ConfigProblems) -> [UInt8]
 
+    /// What an admin may want to know of a config that is right, beyond that it is: an object.
+    ///
+    /// - Throws: as `compile`.
+    func facts(_ config: ConfigValue) throws(ConfigProblems) -> ConfigValue
+
     /// Makes the rule from a program; the bytes are not trusted.
     ///
     /// - Throws: why they are no program of this kind that `compile` could have written.
     func load(_ program: [UInt8]) throws(ProgramError) -> RuleProgram
+}
+
+extension PolicyKind {
+    /// Nothing more to say than that it compiles.
+    public func facts(_ config: ConfigValue) throws(ConfigProblems) -> ConfigValue {
+        _ = try compile(config)
+        return [:]
+    }
 }
 
 /// The kinds of policy that this build knows.
@@ -28,6 +41,7 @@ public struct PolicyRegistry: Sendable {
         var registry = PolicyRegistry()
         registry.register(ModelAllowlist())
         registry.register(RequestSize())
+        registry.register(CelKind())
         registry.register(TokenLimit())
         registry.register(RateLimit())
         return registry

@@ -11,6 +11,9 @@ public protocol RequestHeaders: AnyObject, Sendable {
     /// - Parameter name: in lower case.
     /// - Returns: the bytes after the colon, without surrounding white space.
     func value(of name: [UInt8]) -> [UInt8]?
+
+    /// Shows every field in the order received: its name in lower case, and its value.
+    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void)
 }
 
 /// A request as policies see it.
@@ -29,10 +32,14 @@ public struct PolicyRequest: Sendable {
     public let body: [UInt8]
     /// Tokens of the prompt: an estimate from its bytes, until the exact tokenizer counts them.
     public let promptTokens: Int
-    /// The app's id in UTF-8.
-    public let appID: [UInt8]
-    /// The key's id in UTF-8.
-    public let keyID: [UInt8]
+    /// Whose request it is.
+    public let app: PolicyApp
+    /// The key that it came with.
+    public let key: PolicyKey
+    /// The name of the provider that it will go to, in UTF-8.
+    public let provider: [UInt8]
+    /// When it came, in milliseconds since the Unix epoch.
+    public let nowMilliseconds: Int64
     /// The request's header fields.
     public let headers: any RequestHeaders
 
@@ -48,8 +55,10 @@ public struct PolicyRequest: Sendable {
         parsed: ParsedRequest,
         body: [UInt8],
         promptTokens: Int,
-        appID: [UInt8],
-        keyID: [UInt8],
+        app: PolicyApp,
+        key: PolicyKey,
+        provider: [UInt8],
+        nowMilliseconds: Int64,
         headers: any RequestHeaders
     ) {
         self.endpoint = endpoint
@@ -59,8 +68,10 @@ public struct PolicyRequest: Sendable {
         self.parsed = parsed
         self.body = body
         self.promptTokens = promptTokens
-        self.appID = appID
-        self.keyID = keyID
+        self.app = app
+        self.key = key
+        self.provider = provider
+        self.nowMilliseconds = nowMilliseconds
         self.headers = headers
     }
 }

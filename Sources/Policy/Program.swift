@@ -19,6 +19,8 @@ public struct ProgramError: Error, Equatable, Sendable {
         case wrongKind
         /// A value that no config can have.
         case outOfBounds
+        /// An expression that was compiled against other variables or functions.
+        case otherEnvironment
     }
 
     /// What is wrong.
@@ -83,6 +85,10 @@ struct ProgramReader {
 
     mutating func bool() throws(ProgramError) -> Bool {
         try run { reader throws(CodecError) in try reader.bool() }
+    }
+
+    mutating func bytes(max: Int) throws(ProgramError) -> [UInt8] {
+        try run { reader throws(CodecError) in try reader.bytes(max: max) }
     }
 
     mutating func string(max: Int) throws(ProgramError) -> String {

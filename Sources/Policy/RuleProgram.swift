@@ -21,8 +21,16 @@ open class RuleProgram: @unchecked Sendable {
     /// - Returns: whether no rule of this program is against it.
     open func permits(model: Span<UInt8>) -> Bool { true }
 
+    /// What a client that the rule refuses is told in place of the general text, in UTF-8; an admin's words.
+    open var clientMessage: [UInt8]? { nil }
+
     /// Judges a request from memory; allocates nothing to allow.
-    open func decide(_ request: borrowing PolicyRequest) -> Verdict { .allow }
+    ///
+    /// - Parameters:
+    ///   - request: the request.
+    ///   - budget: what its expressions may still cost.
+    /// - Returns: whether the rule has something against it.
+    open func decide(_ request: borrowing PolicyRequest, _ budget: inout EvaluationBudget) -> Verdict { .allow }
 
     /// Adds the limits that the request must reserve.
     ///

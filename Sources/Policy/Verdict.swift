@@ -1,6 +1,7 @@
 // What a rule says of a request, before it leaves and after it came back. Fixed fields, so that saying "allow" costs
 // nothing and a refusal carries numbers for the log and no text of the client's.
 
+public import CEL
 public import Limits
 
 /// A rule's answer.
@@ -53,12 +54,15 @@ public struct Refusal: Equatable, Sendable {
     public let limit: Int64?
     /// What the request has or asks for, in the same unit.
     public let got: Int64?
+    /// Why an expression has no value; for `evaluationFailed`.
+    public let failure: EvaluationError?
 
     /// Makes a refusal.
-    public init(_ reason: RefusalReason, limit: Int64? = nil, got: Int64? = nil) {
+    public init(_ reason: RefusalReason, limit: Int64? = nil, got: Int64? = nil, failure: EvaluationError? = nil) {
         self.reason = reason
         self.limit = limit
         self.got = got
+        self.failure = failure
     }
 
     /// The refusal that a limit's counter gave.

@@ -220,7 +220,7 @@ struct WindowLimit: Sendable {
         counter += policyID
         if scope.perKey {
             counter += ":k".utf8
-            counter += request.keyID
+            counter += request.key.id
         }
         if scope.perModel {
             counter += ":m".utf8

@@ -8,8 +8,8 @@ public import Secrets
 public final class EnforcedApp: Sendable {
     /// The id.
     public let id: String
-    /// The id's UTF-8, for counters.
-    public let idBytes: [UInt8]
+    /// What policies read of it.
+    public let subject: PolicyApp
     /// What people call it.
     public let name: String
     /// The organisation that owns it.
@@ -23,12 +23,18 @@ public final class EnforcedApp: Sendable {
 
     init(_ record: AppRecord) {
         id = record.id
-        idBytes = Array(record.id.utf8)
         name = record.name
         organisation = record.organisation
         tier = record.tier
         tags = record.tags
         isEnabled = record.isEnabled
+        subject = PolicyApp(
+            id: record.id,
+            name: record.name,
+            tier: record.tier,
+            organisation: record.organisation,
+            tags: record.tags
+        )
     }
 }
 
@@ -38,8 +44,8 @@ public final class EnforcedKey: Sendable {
     public let keyID: KeyID
     /// The id as text.
     public let id: String
-    /// The id's 16 bytes.
-    public let idBytes: [UInt8]
+    /// What policies read of it.
+    public let subject: PolicyKey
     /// What people call it.
     public let name: String
     /// Its tags.
@@ -59,8 +65,13 @@ public final class EnforcedKey: Sendable {
 
     init(_ record: KeyRecord, app: EnforcedApp, rules: EffectiveRules) {
         keyID = record.id
-        idBytes = record.id.bytes
-        id = String(decoding: idBytes, as: UTF8.self)
+        subject = PolicyKey(
+            id: record.id.bytes,
+            name: record.name,
+            tags: record.tags,
+            createdAt: record.createdAt
+        )
+        id = String(decoding: record.id.bytes, as: UTF8.self)
         name = record.name
         tags = record.tags
         self.app = app

@@ -6,6 +6,8 @@ public final class EnforcedProvider: Sendable {
     public let id: String
     /// What people call it.
     public let name: String
+    /// The name's UTF-8.
+    public let nameBytes: [UInt8]
     /// In whose API it speaks.
     public let kind: ProviderKind
     /// Where its API begins.
@@ -20,6 +22,7 @@ public final class EnforcedProvider: Sendable {
     init(_ record: ProviderRecord, index: Int) {
         id = record.id
         name = record.name
+        nameBytes = Array(record.name.utf8)
         kind = record.kind
         baseURL = record.baseURL
         sealedCredential = record.sealedCredential

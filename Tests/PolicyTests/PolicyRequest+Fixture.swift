@@ -11,6 +11,10 @@ final class FixedHeaders: RequestHeaders {
     }
 
     func value(of name: [UInt8]) -> [UInt8]? { fields[name] }
+
+    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
+        for (name, value) in fields.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) { show(name, value) }
+    }
 }
 
 /// A request for `model`; `members` are added to its body.
@@ -22,6 +26,7 @@ func makeRequest(
     bodyBytes: Int? = nil,
     promptTokens: Int = 10,
     key: String = "k0",
+    app: PolicyApp = PolicyApp(id: "app_0", name: "Shop", tier: "free", organisation: "org_1", tags: ["eu", "beta"]),
     headers: [String: String] = [:]
 ) throws -> PolicyRequest {
     let input = endpoint == .embeddings ? #""input":"x""# : #""messages":[{"role":"user","content":"x"}]"#
@@ -34,10 +39,20 @@ func makeRequest(
         parsed: try ParsedRequest.scan(body.span, endpoint: endpoint),
         body: body,
         promptTokens: promptTokens,
-        appID: Array("app_0".utf8),
-        keyID: Array(key.utf8),
+        app: app,
+        key: PolicyKey(id: Array(key.utf8), name: "first", tags: ["ci"], createdAt: 1_700_000_000_000),
+        provider: Array("openai".utf8),
+        nowMilliseconds: 1_764_072_000_000,
         headers: FixedHeaders(headers)
     )
+}
+
+extension RuleProgram {
+    /// Judges a request that no other expression has been asked about.
+    func decide(_ request: borrowing PolicyRequest) -> Verdict {
+        var budget = EvaluationBudget()
+        return decide(request, &budget)
+    }
 }
 
 /// The rule of a config: compiled and loaded, as it reaches a node.

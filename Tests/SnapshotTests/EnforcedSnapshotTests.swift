@@ -34,8 +34,8 @@ import Testing
     @Test func `finds a key with its app and its secret's digest`() throws {
         let snapshot = try Sample.enforce(try Sample.content())
         let key = try #require(snapshot.key(try Sample.keyID(11)))
-        #expect(key.id == "k000000000000011" && key.idBytes == Array(key.id.utf8))
-        #expect(key.app.id == "app_1" && key.app.idBytes == Array("app_1".utf8) && key.app.organisation == "acme")
+        #expect(key.id == "k000000000000011" && key.subject.id == Array(key.id.utf8))
+        #expect(key.app.id == "app_1" && key.app.subject.id == Array("app_1".utf8) && key.app.organisation == "acme")
         #expect(key.digest == SHA256.digest(Array("secret 11".utf8)))
         #expect(!key.isRevoked && key.expiresAt == nil && key.tags == ["ci"] && key.app.tags == ["a", "b"])
         #expect(snapshot.key(try Sample.keyID(99)) == nil)

@@ -87,7 +87,7 @@ private final class ModelAllowlistRule: RuleProgram, @unchecked Sendable {
         return allow?.matches(model) ?? true
     }
 
-    override func decide(_ request: borrowing PolicyRequest) -> Verdict {
+    override func decide(_ request: borrowing PolicyRequest, _ budget: inout EvaluationBudget) -> Verdict {
         guard permits(model: request.model.span) else { return .refuse(Refusal(.modelNotAllowed)) }
         var index = 0
         while index < request.upstreamModels.count {

@@ -37,7 +37,7 @@ private final class RequestSizeRule: RuleProgram, @unchecked Sendable {
 
     override var maxBodyBytes: Int? { maxBytes }
 
-    override func decide(_ request: borrowing PolicyRequest) -> Verdict {
+    override func decide(_ request: borrowing PolicyRequest, _ budget: inout EvaluationBudget) -> Verdict {
         guard request.bodyBytes > maxBytes else { return .allow }
         return .refuse(Refusal(.requestTooLarge, limit: Int64(maxBytes), got: Int64(request.bodyBytes)))
     }

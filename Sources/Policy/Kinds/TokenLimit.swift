@@ -95,7 +95,7 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
     /// Judges the prompt's estimate and the most output that the request may use.
     ///
     /// A client that names no cap is not refused for its output: nothing is known of it until `review`.
-    override func decide(_ request: borrowing PolicyRequest) -> Verdict {
+    override func decide(_ request: borrowing PolicyRequest, _ budget: inout EvaluationBudget) -> Verdict {
         let prompt = Int64(request.promptTokens)
         if let maxPrompt, prompt > maxPrompt {
             return .refuse(Refusal(.promptTooLong, limit: maxPrompt, got: prompt))

@@ -110,13 +110,15 @@ struct AdminRoutes: Sendable {
 
     private func validate(_ call: Call) async throws -> Answer {
         try call.query.allowOnly([])
+        let draft: PolicyRow.Draft
         do throws(Problem) {
-            _ = try PolicyRow.draft(try call.object(), current: nil, registry: store.registry)
+            draft = try PolicyRow.draft(try call.object(), current: nil, registry: store.registry)
         } catch {
             guard error.status == 422 else { throw error }
             return .json(["valid": .bool(false), "errors": .array(error.errors.map(\.json))])
         }
-        return .json(["valid": .bool(true), "errors": .array([])])
+        let facts = try store.registry.kind(named: draft.kind)?.facts(ConfigValue(draft.config))
+        return .json(["valid": .bool(true), "errors": .array([]), "facts": facts.map(JSON.init) ?? .null])
     }
 }
 

@@ -1,13 +1,23 @@
 // RFC 9457: the one shape in which the admin API says no. Texts for the client are written here or beside the check
 // that failed; nothing from the database or a library reaches a client.
 
+import Policy
+
 /// What is wrong with one member of a request's body or one parameter.
 struct FieldProblem: Equatable, Sendable {
     /// A JSON pointer into the body (`/config/limit`), or `?name` for a query parameter.
     let path: String
     let reason: String
+    /// Where in the text at `path`; for expressions.
+    var place: ConfigProblem.Place?
 
-    var json: JSON { ["path": .string(path), "reason": .string(reason)] }
+    var json: JSON {
+        guard let place else { return ["path": .string(path), "reason": .string(reason)] }
+        return [
+            "path": .string(path), "reason": .string(reason), "line": .integer(Int64(place.line)),
+            "column": .integer(Int64(place.column)), "excerpt": .string(place.excerpt),
+        ]
+    }
 }
 
 /// An answer that refuses; thrown by handlers.

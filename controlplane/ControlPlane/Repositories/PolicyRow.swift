@@ -1,5 +1,5 @@
 // Policies as admins write them. The config is checked by compiling it, so what is stored can always be enforced; the
-// registry says which kinds there are, and no kind is named here but the one whose engine is still to come.
+// registry says which kinds there are, and no kind is named here.
 
 import Policy
 import Postgres
@@ -124,18 +124,16 @@ struct PolicyRow: WritableResource {
 
     private static func check(_ config: JSON, kind: String, _ registry: PolicyRegistry, _ reader: inout ObjectReader) {
         guard let known = registry.kind(named: kind) else {
-            if kind == "cel" {
-                reader.refuse("kind", "cel: its engine is not built yet")
-            } else {
-                let names = registry.names.sorted().joined(separator: ", ")
-                reader.refuse("kind", "unknown kind; known are \(names)")
-            }
+            let names = registry.names.sorted().joined(separator: ", ")
+            reader.refuse("kind", "unknown kind; known are \(names)")
             return
         }
         do throws(ConfigProblems) {
             _ = try known.compile(ConfigValue(config))
         } catch {
-            reader.add(error.problems.map { FieldProblem(path: "/config\($0.path)", reason: $0.reason) })
+            reader.add(
+                error.problems.map { FieldProblem(path: "/config\($0.path)", reason: $0.reason, place: $0.place) }
+            )
         }
     }
 
@@ -206,6 +204,22 @@ struct PolicyRow: WritableResource {
             let rows = try await change.session.query("SELECT 1 FROM keys WHERE id = $1", [.text(id)])
             guard !rows.isEmpty else { throw Problem.invalid("/scope/key", "there is no such key") }
             return (.null, .text(id))
+        }
+    }
+}
+
+extension JSON {
+    /// The same value; members by name.
+    init(_ value: ConfigValue) {
+        switch value {
+        case .null: self = .null
+        case .bool(let bool): self = .bool(bool)
+        case .integer(let integer): self = .integer(integer)
+        case .number(let number): self = .number(number)
+        case .string(let text): self = .string(text)
+        case .array(let elements): self = .array(elements.map { JSON($0) })
+        case .object(let members):
+            self = .object(members.sorted { $0.key < $1.key }.map { Member(name: $0.key, value: JSON($0.value)) })
         }
     }
 }

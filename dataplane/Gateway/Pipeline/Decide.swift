@@ -11,13 +11,14 @@ import Snapshot
 enum Decide {
     /// - Returns: false when a rule refused and the client has its answer.
     static func admits(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> Bool {
+        var budget = EvaluationBudget()
         for rule in exchange.key.rules {
-            guard case .refuse(let refusal) = rule.program.decide(request) else { continue }
+            guard case .refuse(let refusal) = rule.program.decide(request, &budget) else { continue }
             guard rule.refuses(refusal) else {
                 exchange.noteNotRefused(refusal, by: rule)
                 continue
             }
-            exchange.refuse(refusal, by: rule, with: error(for: refusal.reason))
+            exchange.refuse(refusal, by: rule, with: error(for: refusal.reason, by: rule))
             exchange.recordAnsweredHere()
             return false
         }
@@ -34,13 +35,14 @@ enum Decide {
     }
 
     /// What the client is told; never why in figures (DESIGN 11.12).
-    private static func error(for reason: RefusalReason) -> ClientError {
+    private static func error(for reason: RefusalReason, by rule: Rule) -> ClientError {
         switch reason {
         case .modelNotAllowed: .modelNotAllowed
         case .requestTooLarge: .tooLarge
         case .promptTooLong: .promptTooLong
         case .outputCapTooHigh: .outputCapTooHigh
-        case .denied, .evaluationFailed: .permission
+        case .denied: rule.program.clientMessage.map { .permission.saying($0) } ?? .permission
+        case .evaluationFailed: .permission
         case .rateLimited: .rateLimited
         case .tokensLimited: .tokensLimited
         }

@@ -199,6 +199,10 @@ final class Exchange {
         ]
         if let limit = refusal.limit { fields["limit"] = "\(limit)" }
         if let got = refusal.got { fields["got"] = "\(got)" }
+        if let failure = refusal.failure {
+            fields["failure"] = "\(failure.reason.message)"
+            fields["offset"] = "\(failure.offset)"
+        }
         return logFields(fields)
     }
 

@@ -9,13 +9,8 @@ import Tokens
 
 /// Turns an admitted request into the provider's.
 enum Forward {
-    static func send(_ request: borrowing PolicyRequest, to model: EnforcedModel, _ exchange: Exchange) {
+    static func send(_ request: borrowing PolicyRequest, along route: EnforcedRoute, _ exchange: Exchange) {
         let worker = exchange.worker
-        guard let route = worker.drawRoute(of: model) else {
-            exchange.answer(.modelNotFound, origin: .gateway)
-            return
-        }
-        exchange.route = route
         guard let target = exchange.active.targets[route.provider.index] else {
             exchange.answer(.unavailable, origin: .gateway)  // its credential would not open: logged at the swap
             return
@@ -34,7 +29,7 @@ enum Forward {
         )
         let job = ForwardJob(
             id: exchange.id,
-            appID: exchange.key.app.idBytes,
+            appID: exchange.key.app.subject.id,
             claims: exchange.claims,
             request: HTTPClientRequest(
                 method: .post,

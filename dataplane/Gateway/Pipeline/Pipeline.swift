@@ -38,6 +38,12 @@ enum Pipeline {
             exchange.answer(.modelNotFound, origin: .gateway)
             return
         }
+        // Drawn before the policies are asked, since they may ask where the request would go.
+        guard let route = exchange.worker.drawRoute(of: model) else {
+            exchange.answer(.modelNotFound, origin: .gateway)
+            return
+        }
+        exchange.route = route
         let request = PolicyRequest(
             endpoint: exchange.endpoint,
             model: name,
@@ -50,13 +56,15 @@ enum Pipeline {
                 messageCount: parsed.messageCount,
                 imageCount: parsed.imageCount
             ),
-            appID: exchange.key.app.idBytes,
-            keyID: exchange.key.idBytes,
+            app: exchange.key.app.subject,
+            key: exchange.key.subject,
+            provider: route.provider.nameBytes,
+            nowMilliseconds: exchange.startedMilliseconds,
             headers: exchange.fields
         )
         exchange.request = request
         guard Decide.admits(request, exchange) else { return }
         exchange.claims = Decide.claims(request, exchange)
-        Forward.send(request, to: model, exchange)
+        Forward.send(request, along: route, exchange)
     }
 }

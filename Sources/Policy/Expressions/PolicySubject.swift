@@ -1,0 +1,49 @@
+// Whose request it is, in the form in which rules and counters use it: made once when a snapshot is loaded.
+
+public import CEL
+
+/// An app as policies see it.
+public final class PolicyApp: Sendable {
+    /// The id in UTF-8.
+    public let id: [UInt8]
+    let idValue: Value
+    let name: Value
+    let tier: Value
+    let organisation: Value
+    let tags: Value
+
+    /// Makes an app.
+    public init(id: String, name: String = "", tier: String = "", organisation: String = "", tags: [String] = []) {
+        self.id = Array(id.utf8)
+        idValue = .string(ByteString(self.id))
+        self.name = .text(name)
+        self.tier = .text(tier)
+        self.organisation = .text(organisation)
+        self.tags = .list(tags.map { .text($0) })
+    }
+}
+
+/// A key as policies see it.
+public final class PolicyKey: Sendable {
+    /// The id in UTF-8.
+    public let id: [UInt8]
+    let idValue: Value
+    let name: Value
+    let tags: Value
+    let createdAt: Value
+
+    /// Makes a key.
+    ///
+    /// - Parameters:
+    ///   - id: the id in UTF-8.
+    ///   - name: what people call it.
+    ///   - tags: its tags.
+    ///   - createdAt: milliseconds since the Unix epoch.
+    public init(id: [UInt8], name: String = "", tags: [String] = [], createdAt: Int64 = 0) {
+        self.id = id
+        idValue = .string(ByteString(id))
+        self.name = .text(name)
+        self.tags = .list(tags.map { .text($0) })
+        self.createdAt = PolicyRequest.instant(milliseconds: createdAt)
+    }
+}
