@@ -1,7 +1,7 @@
 // The arithmetic operators. Integers never wrap or trap: what leaves 64 bits is an error, and so is what leaves the
 // range of times.
 
-/// `+ - * / % -x !x`
+/// The operators on values.
 enum Arithmetic {
     /// `a + b`: numbers, strings, bytes, lists, times.
     @inline(__always)
@@ -23,7 +23,7 @@ enum Arithmetic {
         return try subtractOthers(left, right)
     }
 
-    /// `a * b`
+    /// `a * b` of numbers.
     static func multiply(_ left: Value, _ right: Value, _ meter: inout Meter) throws(EvaluationError) -> Value {
         try meter.charge(1)
         switch (left, right) {
@@ -63,7 +63,7 @@ enum Arithmetic {
         }
     }
 
-    /// `-a`
+    /// `-a` of a signed number.
     static func negate(_ value: Value, _ meter: inout Meter) throws(EvaluationError) -> Value {
         try meter.charge(1)
         switch value {
@@ -73,7 +73,7 @@ enum Arithmetic {
         }
     }
 
-    /// `!a`
+    /// `!a` of a boolean.
     @inline(__always)
     static func not(_ value: Value, _ meter: inout Meter) throws(EvaluationError) -> Value {
         try meter.charge(1)

@@ -1,7 +1,7 @@
 // `format`: a small printf. There are neither widths nor flags, precision stands only before `f` and `e`, and the
 // decimal sign is a point. What is written is paid for octet by octet, since arguments can be nested and shared.
 
-/// `text.format(arguments)`
+/// The function `text.format(arguments)`.
 enum Format {
     /// The most places that a precision can ask for.
     static let maxPrecision = 1_000

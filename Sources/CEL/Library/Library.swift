@@ -7,11 +7,7 @@
 /// before anything is made or traversed.
 /// - Source: google/cel-go `interpreter/runtimecost.go` and `ext/`, as measured in `cel_go_cost.jsonl`.
 enum Library {
-    /// Calls a function.
-    ///
-    /// - Parameters:
-    ///   - arguments: receiver first; none is `error` or `unset`.
-    /// - Throws: what went wrong, or an abort of the meter.
+    /// Calls a function; the receiver is the first argument, and none is `error` or `unset`.
     static func call(
         _ function: Function,
         _ arguments: Span<Value>,

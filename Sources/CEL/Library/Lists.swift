@@ -92,10 +92,10 @@ enum Lists {
         return .list(try sorted(elements, by: elements, &meter))
     }
 
-    /// Elements in the order of their keys; those with equal keys keep theirs. NaN comes first.
+    /// Elements in the order of their keys; those with equal keys keep theirs.
     ///
     /// `sort` and, with the keys that its body gave, `sortBy`: it charges for either, without the evaluation of keys.
-    /// - Throws: `.noSuchOverload` when keys have no order or are of several types.
+    /// NaN comes first. Keys that have no order or are of several types are no such overload.
     static func sorted(
         _ elements: [Value],
         by keys: [Value],

@@ -3,9 +3,9 @@
 
 /// Functions on numbers.
 enum Math {
-    /// `math.greatest` and `math.least`: of the arguments, or of the one argument's elements. The first of equals wins.
+    /// `math.greatest` and `math.least`: of the arguments, or of the one argument's elements.
     ///
-    /// Three and more arguments cost a list, since cel-go makes them one.
+    /// The first of equals wins. Three and more arguments cost a list, since cel-go makes them one.
     static func extreme(
         _ arguments: Span<Value>,
         _ wanted: Order,

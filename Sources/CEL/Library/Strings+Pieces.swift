@@ -2,7 +2,7 @@
 // look first and pay for the result before they make it.
 
 extension Strings {
-    /// - Parameter limit: how many are replaced at most; all when negative.
+    /// The limit is how many are replaced at most; all when negative.
     static func replace(
         _ text: Value,
         _ part: Value,
@@ -61,7 +61,7 @@ extension Strings {
         return .string(ByteString(bytes))
     }
 
-    /// - Parameter limit: how many pieces there are at most, the last having the rest; any number when negative.
+    /// The limit is how many pieces there are at most, the last having the rest; any number when negative.
     static func split(
         _ text: Value,
         _ separator: Value,

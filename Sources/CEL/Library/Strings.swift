@@ -32,7 +32,7 @@ enum Strings {
         return .string(text.slice(start..<(text.offset(after: 1, from: start) ?? start)))
     }
 
-    /// - Parameter from: where to begin; the start when nil.
+    /// From where to begin; the start when nil.
     static func indexOf(
         _ text: Value,
         _ part: Value,
@@ -48,7 +48,7 @@ enum Strings {
         return .int(Int64(text.codePoints(before: found)))
     }
 
-    /// - Parameter upTo: the last position that counts; the end when nil.
+    /// Up to the last position that counts; the end when nil.
     static func lastIndexOf(
         _ text: Value,
         _ part: Value,

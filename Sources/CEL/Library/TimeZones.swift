@@ -7,8 +7,7 @@ internal import Synchronization
 enum TimeZones {
     /// Seconds east of Greenwich at a time.
     ///
-    /// - Parameter name: an IANA name, `UTC`, `[+-]HH:MM`, or empty for UTC.
-    /// - Throws: `.unknownTimeZone`.
+    /// The name is an IANA one, `UTC`, `[+-]HH:MM`, or empty for UTC; others are `.unknownTimeZone`.
     static func offset(_ name: ByteString, at seconds: Int64, _ meter: inout Meter) throws(EvaluationError) -> Int64 {
         guard name.count <= maxNameBytes else { throw EvaluationError(.unknownTimeZone) }
         if name.isEmpty || name == utc { return 0 }

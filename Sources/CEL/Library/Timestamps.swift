@@ -31,9 +31,7 @@ enum Timestamps {
         return try Timestamp(seconds: time.seconds + seconds + carry, nanoseconds: Int32(rest))
     }
 
-    /// The getters.
-    ///
-    /// - Parameter zone: an IANA name, `UTC`, `[+-]HH:MM` or empty, for timestamps only; UTC when nil.
+    /// The getters; a zone goes with timestamps only, and is UTC when nil.
     static func get(
         _ function: Function,
         _ value: Value,
@@ -122,9 +120,7 @@ enum Calendar {
 }
 
 extension Int64 {
-    /// The quotient rounded down, and the remainder that is never negative.
-    ///
-    /// - Parameter divisor: positive.
+    /// The quotient rounded down, and the remainder that is never negative; the divisor is positive.
     func flooredDivision(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
         let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
