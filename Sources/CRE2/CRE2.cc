@@ -25,4 +25,6 @@ bool weir_re2_matches(const weir_re2 *pattern, const uint8_t *text, size_t count
     return re2::RE2::PartialMatch(re2::StringPiece(reinterpret_cast<const char *>(text), count), pattern->pattern);
 }
 
+int weir_re2_program_size(const weir_re2 *pattern) { return pattern->pattern.ProgramSize(); }
+
 void weir_re2_free(weir_re2 *pattern) { delete pattern; }

@@ -20,6 +20,10 @@ weir_re2 *weir_re2_compile(const uint8_t *pattern, size_t count, int64_t max_mem
 // Whether the pattern is found anywhere in the text.
 bool weir_re2_matches(const weir_re2 *pattern, const uint8_t *text, size_t count);
 
+// How many instructions the pattern's program has: what a search may take for each octet, when RE2 runs out of memory
+// for its automaton.
+int weir_re2_program_size(const weir_re2 *pattern);
+
 void weir_re2_free(weir_re2 *pattern);
 
 #ifdef __cplusplus

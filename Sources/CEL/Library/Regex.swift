@@ -1,0 +1,81 @@
+// Regular expressions: RE2, which searches in linear time whatever the pattern. The pointer to a compiled pattern lives
+// and dies in this file.
+
+private import CRE2
+
+/// A compiled pattern; usable from any thread.
+@safe public final class Regex: Sendable {
+    // `nonisolated(unsafe)` is safe: RE2's objects are immutable once made, and RE2 says that matching is thread-safe.
+    private nonisolated(unsafe) let compiled: OpaquePointer
+    private let programSize: Int
+    private let patternCodePoints: Int
+
+    /// The most octets that a pattern can have.
+    public static let maxPatternBytes = 1024
+    /// The most bytes that a compiled pattern can need; RE2 refuses larger ones.
+    public static let maxProgramBytes: Int64 = 1 << 20
+
+    /// Compiles a pattern.
+    ///
+    /// - Throws: `.badPattern`.
+    public init(_ pattern: ByteString) throws(EvaluationError) {
+        guard pattern.count <= Self.maxPatternBytes else { throw EvaluationError(.badPattern) }
+        let made = unsafe pattern.storage.withUnsafeBufferPointer { storage in
+            let part = unsafe UnsafeBufferPointer(rebasing: storage[pattern.range])
+            return unsafe weir_re2_compile(part.baseAddress, part.count, Self.maxProgramBytes)
+        }
+        guard let made = unsafe made else { throw EvaluationError(.badPattern) }
+        unsafe compiled = made
+        programSize = max(1, Int(unsafe weir_re2_program_size(made)))
+        patternCodePoints = pattern.codePointCount
+    }
+
+    deinit { unsafe weir_re2_free(compiled) }
+
+    /// Whether the pattern is found anywhere in a text; linear in the text.
+    public func matches(_ text: ByteString) -> Bool {
+        unsafe text.storage.withUnsafeBufferPointer { storage in
+            let part = unsafe UnsafeBufferPointer(rebasing: storage[text.range])
+            return unsafe weir_re2_matches(compiled, part.baseAddress, part.count)
+        }
+    }
+
+    /// `text.matches(this)`, paid for.
+    func search(_ text: ByteString, _ meter: inout Meter) throws(EvaluationError) -> Bool {
+        try Library.matchesCost(text: text, patternCodePoints: patternCodePoints, meter: &meter)
+        return try paidMatches(text, &meter)
+    }
+
+    /// Small patterns can have large programs (`(\\pL{9}){9}`), which no unit pays for: an instruction for each octet at
+    /// worst, a table look-up nearly always, hence the divisor.
+    private func paidMatches(_ text: ByteString, _ meter: inout Meter) throws(EvaluationError) -> Bool {
+        let (steps, overflows) = text.count.multipliedReportingOverflow(by: programSize)
+        try meter.touch(overflows ? .max : steps >> 8)
+        return matches(text)
+    }
+
+    /// `text.matches(pattern)` with a pattern that is not known before: compiled for this call, and paid for.
+    static func matches(_ text: Value, _ pattern: Value, _ meter: inout Meter) throws(EvaluationError) -> Value {
+        let (text, pattern) = try Strings.strings(text, pattern)
+        guard pattern.count <= maxPatternBytes else { throw EvaluationError(.badPattern) }
+        try Library.matchesCost(text: text, patternCodePoints: pattern.codePointCount, meter: &meter)
+        // Compiling takes about 10 µs and more with the pattern, which no unit pays for.
+        try meter.touch(1000 + 64 * pattern.count)
+        return .bool(try Regex(pattern).paidMatches(text, &meter))
+    }
+}
+
+extension Library {
+    /// Pays for one search: a tenth of the text and one, times a quarter of the pattern.
+    static func matchesCost(
+        text: ByteString,
+        patternCodePoints: Int,
+        meter: inout Meter
+    ) throws(EvaluationError) {
+        let rows = Strings.tenths(text.codePointCount + 1)
+        let (units, overflows) = rows.multipliedReportingOverflow(by: (UInt64(patternCodePoints) + 3) / 4)
+        try meter.charge(overflows ? .max : units)
+        // An empty pattern is free, and the text is looked at all the same.
+        try meter.touch(text.count >> 4)
+    }
+}
