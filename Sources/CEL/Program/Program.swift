@@ -11,6 +11,7 @@ public final class Program: Sendable {
     /// Where each segment begins in `code`.
     let segments: [Int]
     let patterns: [Regex]
+    private let patternTexts: [ByteString]
     let sets: [LookupSet]
     /// Locals that the segments use together; they lie below the stack.
     let localCount: Int
@@ -35,6 +36,7 @@ public final class Program: Sendable {
         constants = parts.constants
         segments = parts.segments
         patterns = verified.patterns
+        patternTexts = parts.patterns
         sets = verified.sets
         localCount = parts.localCount
         handlers = verified.handlers
@@ -51,7 +53,7 @@ public final class Program: Sendable {
             offsets: offsets,
             constants: constants,
             segments: segments,
-            patterns: patterns.map(\.pattern),
+            patterns: patternTexts,
             sets: sets.map(\.elements),
             localCount: localCount
         )

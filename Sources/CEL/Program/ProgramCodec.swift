@@ -35,8 +35,9 @@ extension Program {
         writer.write(varint: UInt64(localCount))
         writer.write(varint: UInt64(constants.count))
         for constant in constants { ConstantCodec.write(constant, to: &writer) }
+        let patterns = parts.patterns
         writer.write(varint: UInt64(patterns.count))
-        for pattern in patterns { writer.write(bytes: pattern.pattern.bytes) }
+        for pattern in patterns { writer.write(bytes: pattern.bytes) }
         writer.write(varint: UInt64(sets.count))
         for set in sets {
             writer.write(varint: UInt64(set.elements.count))

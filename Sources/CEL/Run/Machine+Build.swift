@@ -74,7 +74,10 @@ extension Machine {
             guard case .optional = stack[top - 1] else { throw EvaluationError(.noSuchOverload) }
             return top
         case .sortBy:
-            stack[top - 2] = try Library.sort(stack[top - 2], by: stack[top - 1], &meter)
+            guard case .list(let elements) = stack[top - 2], case .list(let keys) = stack[top - 1],
+                elements.count == keys.count
+            else { throw EvaluationError(.noSuchOverload) }
+            stack[top - 2] = .list(try Lists.sorted(elements, by: keys, &meter))
             return top - 1
         case .fail:
             throw EvaluationError(EvaluationError.Reason(rawValue: UInt8(truncatingIfNeeded: a)) ?? .unknownFunction)

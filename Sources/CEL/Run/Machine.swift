@@ -176,8 +176,7 @@ struct Machine {
             try meter.charge(comparing: one, other)
             return one == other
         }
-        guard case .bool(let isEqual) = try Library.equal(value, constant, &meter) else { return false }
-        return isEqual
+        return try Equality.equal(value, constant, &meter)
     }
 
     @inline(__always)
@@ -201,9 +200,7 @@ struct Machine {
 
     private func matches(_ value: Value, pattern: Int, _ meter: inout Meter) throws(EvaluationError) -> Bool {
         guard case .string(let text) = value else { throw EvaluationError(.noSuchOverload) }
-        let regex = program.patterns[pattern]
-        try Library.matchesCost(text: text, patternCodePoints: regex.pattern.codePointCount, &meter)
-        return regex.matches(text)
+        return try program.patterns[pattern].search(text, &meter)
     }
 
     /// Whether the host has a value, or that value as an optional.
