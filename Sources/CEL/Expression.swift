@@ -7,7 +7,7 @@ public struct Expression: Sendable {
     /// The type of its value.
     public let type: CELType
     /// What an evaluation costs at least and at most, in units; the most is `UInt64.max` when nothing bounds it.
-    public let cost: ClosedRange<UInt64>
+    public let cost: CostEstimate
 
     /// How to compile.
     public struct Options: Sendable {
@@ -38,7 +38,7 @@ public struct Expression: Sendable {
         if options.refusesBadPatterns { try Self.requireGoodPatterns(checked) }
         program = try Compiler.compile(checked)
         type = checked.type
-        cost = CostEstimate.estimate(checked)
+        cost = CostEstimator.estimate(checked)
     }
 
     /// Parses and checks: the type of an expression that need not run.

@@ -64,7 +64,11 @@ extension Compiler {
         let decided = code.emit(step, c: start, at: offset)
         self.end(loop, at: offset)
         code.emit(end, at: offset)
+        let exhausted = code.emit(.jump, at: offset)
         code.patch(decided)
+        // The test that would have stopped cel-go's loop before the next element.
+        code.emit(.chargeIfLeft, a: loop.range, b: eachCost - 1, at: offset)
+        code.patch(exhausted)
         code.charge(1, at: offset)
     }
 
@@ -105,6 +109,7 @@ extension Compiler {
         if let predicate = it.filter { filter(predicate, loop, at: offset) }
         compile(it.body)
         if it.kind == .transformMap {
+            code.charge(3, at: offset)
             code.emit(.appendEntry, a: loop.range + 2, at: offset)
         } else {
             code.emit(.appendEntries, at: offset)
@@ -133,7 +138,11 @@ extension Compiler {
     private mutating func optional(_ it: Comprehension, _ id: NodeID, at offset: Int) {
         compile(it.range)
         let local = code.allocate(locals: 1)
+        // cel-go asks hasValue(), then makes another none, or takes value() and binds it (it also evaluates the optional
+        // again, which is not done here and not paid for).
+        code.charge(2, at: offset)
         let none = code.emit(.optionalBind, a: local, at: offset)
+        code.charge(10, at: offset)
         place(local, for: id, index: 0)
         compile(it.body)
         if it.kind == .optMap {

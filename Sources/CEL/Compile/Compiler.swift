@@ -109,8 +109,6 @@ struct Compiler {
         case .local(let binder, let index):
             local(binder, index, at: node.offset)
         case .type(let name):
-            // A type's name costs what a variable does.
-            code.charge(1, at: node.offset)
             code.emit(.constant, b: code.constant(.type(ByteString(name))), at: node.offset)
         case .none, .function, .unknown:
             fail(.unknownVariable, at: node.offset)
@@ -130,6 +128,7 @@ struct Compiler {
     }
 
     mutating func fail(_ reason: EvaluationError.Reason, at offset: Int) {
+        code.charge(1, at: offset)
         code.emit(.fail, a: Int(reason.rawValue), at: offset)
     }
 
@@ -138,6 +137,8 @@ struct Compiler {
         code.beginSegment()
         compile(initialiser)
         let segment = code.endSegment(at: checked.ast[initialiser].offset)
+        // cel-go binds by a loop over an empty list, which costs a list.
+        if index == 0 { code.charge(10, at: offset) }
         let local = code.allocate(locals: 1)
         // Around it there may be a loop, in whose next turn the variable is another.
         code.emit(.unsetLocal, a: local, at: offset)
@@ -180,7 +181,7 @@ struct Compiler {
             code.emit(operation, b: map, c: key, at: node.offset)
             return
         }
-        compile(operand)
+        self.operand(operand)
         let operation: Operation =
             switch form {
             case .plain: .select
@@ -196,9 +197,24 @@ struct Compiler {
             code.emit(operation, b: map, c: code.constant(.string(key)), at: node.offset)
             return
         }
-        compile(operand)
+        self.operand(operand)
         compile(index)
-        code.emit(isOptional ? .optionalIndex : .index, at: node.offset)
+        // A path as an index has paid for the step already.
+        code.emit(isOptional ? .optionalIndex : .index, a: isPath(index) ? 0 : 1, at: node.offset)
+    }
+
+    /// What a path begins with. cel-go counts a unit for a path, which a name brings along, and one for each step.
+    private mutating func operand(_ id: NodeID) {
+        compile(id)
+        if !isPath(id) { code.charge(1, at: checked.ast[id].offset) }
+    }
+
+    private func isPath(_ id: NodeID) -> Bool {
+        switch checked.ast[id].kind {
+        case .identifier, .index: true
+        case .select(_, _, let form): form != .presence
+        default: false
+        }
     }
 
     /// The number of the host's variable that the node names, if it is known to be a map with text keys: asked for single
@@ -254,8 +270,6 @@ struct Compiler {
         compile(arguments[1])
         if name == "or" { code.emit(.expectOptional, at: offset) }
         code.patch(jump)
-        // What a call costs, whichever way it came here.
-        code.charge(1, at: offset)
         return true
     }
 

@@ -36,9 +36,9 @@ enum Operation: UInt8, CaseIterable, Sendable {
     case optionalSelect = 21
     /// operand → whether it has the field
     case hasField = 22
-    /// operand, index → element
+    /// operand, index → element; pays a
     case index = 23
-    /// operand, index → element as an optional
+    /// operand, index → element as an optional; pays a when there is one
     case optionalIndex = 24
 
     /// a arguments → result of function b
@@ -97,6 +97,8 @@ enum Operation: UInt8, CaseIterable, Sendable {
     case loopNextPair = 72
     /// → nothing ever: raises error a.
     case fail = 73
+    /// Pays b units if the loop in the locals from a has elements left.
+    case chargeIfLeft = 75
     /// value → ; the segment's result
     case end = 74
 }
@@ -113,14 +115,14 @@ extension Operation {
     /// Which operands the operation has, in the order of the format.
     var operands: (a: Bool, b: Bool, c: Bool) {
         switch self {
-        case .append, .appendEntries, .buildMap, .isOne, .index, .optionalIndex, .sortBy, .andEnd, .orEnd,
-            .expectOptional, .end:
+        case .append, .appendEntries, .buildMap, .isOne, .sortBy, .andEnd, .orEnd, .expectOptional, .end:
             (false, false, false)
-        case .local, .setLocal, .unsetLocal, .appendEntry, .countTrue, .loopStart, .fail: (true, false, false)
+        case .local, .setLocal, .unsetLocal, .appendEntry, .countTrue, .loopStart, .fail, .index, .optionalIndex:
+            (true, false, false)
         case .constant, .variable, .hasVariable, .optionalVariable, .charge, .select, .optionalSelect, .hasField,
             .matches, .isInSet, .equalsConstant, .jump, .branch, .or, .orValue:
             (false, true, false)
-        case .call, .lazyLocal, .optionalBind: (true, true, false)
+        case .call, .lazyLocal, .optionalBind, .chargeIfLeft: (true, true, false)
         case .member, .hasMember, .optionalMember, .andStep, .orStep: (false, true, true)
         case .list, .map, .loopNext, .loopNextPair: (true, true, true)
         }
@@ -134,7 +136,7 @@ extension Instruction {
         case .constant, .variable, .hasVariable, .optionalVariable, .member, .hasMember, .optionalMember, .local,
             .lazyLocal, .fail:
             (0, 1)
-        case .unsetLocal, .charge, .jump, .loopNext, .loopNextPair: (0, 0)
+        case .unsetLocal, .charge, .chargeIfLeft, .jump, .loopNext, .loopNextPair: (0, 0)
         case .setLocal, .branch, .loopStart, .end, .optionalBind, .or, .orValue: (1, 0)
         case .select, .optionalSelect, .hasField, .matches, .isInSet, .equalsConstant, .isOne, .andEnd, .orEnd,
             .expectOptional:

@@ -151,6 +151,7 @@ struct Verifier {
             case .isInSet: b < parts.sets.count
             case .list, .map: b <= ProgramBounds.maxSlots && (a == 0 || a == 1 && isMask(c, count: b))
             case .loopStart: a + 2 < parts.localCount
+            case .chargeIfLeft: a + 1 < parts.localCount
             case .loopNext: a + 2 < parts.localCount
             case .loopNextPair: a + 3 < parts.localCount
             case .andStep, .orStep: c < position

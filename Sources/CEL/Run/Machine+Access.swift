@@ -10,24 +10,29 @@ extension Machine {
         _ stack: inout MutableSpan<Value>,
         _ meter: inout Meter
     ) throws(EvaluationError) -> Int {
-        try meter.charge(1)
         switch instruction.operation {
         case .select:
-            stack[top - 1] = try select(stack[top - 1], program.constants[Int(instruction.b)], Self.field)
+            stack[top - 1] = try select(stack[top - 1], program.constants[Int(instruction.b)], Self.field, 1, &meter)
             return top
         case .optionalSelect:
-            stack[top - 1] = try find(stack[top - 1], program.constants[Int(instruction.b)], Self.field)
+            stack[top - 1] = try find(stack[top - 1], program.constants[Int(instruction.b)], Self.field, 1, &meter)
             return top
         case .hasField:
-            let found = try find(stack[top - 1], program.constants[Int(instruction.b)], Self.field)
+            // A test costs a unit; after an optional only if there is something to look into.
+            var units: UInt64 = 1
+            if case .optional = stack[top - 1] {} else {
+                try meter.charge(1)
+                units = 0
+            }
+            let found = try find(stack[top - 1], program.constants[Int(instruction.b)], Self.field, units, &meter)
             guard case .optional(let optional) = found else { return top }
             stack[top - 1] = .bool(optional.wrapped != nil)
             return top
         case .index:
-            stack[top - 2] = try select(stack[top - 2], stack[top - 1], Self.element)
+            stack[top - 2] = try select(stack[top - 2], stack[top - 1], Self.element, UInt64(instruction.a), &meter)
             return top - 1
         default:
-            stack[top - 2] = try find(stack[top - 2], stack[top - 1], Self.element)
+            stack[top - 2] = try find(stack[top - 2], stack[top - 1], Self.element, UInt64(instruction.a), &meter)
             return top - 1
         }
     }
@@ -35,8 +40,16 @@ extension Machine {
     /// Either of the two ways into a value: its part, nil when there is none, an error when there can be none.
     private typealias Access = (Value, Value) throws(EvaluationError) -> Value?
 
-    private func select(_ operand: Value, _ key: Value, _ access: Access) throws(EvaluationError) -> Value {
-        if case .optional = operand { return try find(operand, key, access) }
+    /// A step costs a unit, unless it is into nothing: what is not there was not looked into.
+    private func select(
+        _ operand: Value,
+        _ key: Value,
+        _ access: Access,
+        _ units: UInt64,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        if case .optional = operand { return try find(operand, key, access, units, &meter) }
+        try meter.charge(units)
         guard let part = try access(operand, key) else {
             if case .list = operand { throw EvaluationError(.indexOutOfRange) }
             throw EvaluationError(.noSuchKey)
@@ -44,12 +57,21 @@ extension Machine {
         return part
     }
 
-    private func find(_ operand: Value, _ key: Value, _ access: Access) throws(EvaluationError) -> Value {
-        guard case .optional(let optional) = operand else {
-            return .optional(try access(operand, key).map { OptionalValue($0) } ?? .none)
+    private func find(
+        _ operand: Value,
+        _ key: Value,
+        _ access: Access,
+        _ units: UInt64,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Value {
+        var inner = operand
+        if case .optional(let optional) = operand {
+            guard let wrapped = optional.wrapped else { return operand }
+            inner = wrapped
         }
-        guard let inner = optional.wrapped else { return operand }
-        return .optional(try access(inner, key).map { OptionalValue($0) } ?? .none)
+        guard let part = try access(inner, key) else { return .optional(.none) }
+        try meter.charge(units)
+        return .optional(OptionalValue(part))
     }
 
     private static func field(_ operand: Value, _ key: Value) throws(EvaluationError) -> Value? {

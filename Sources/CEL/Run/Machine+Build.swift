@@ -64,6 +64,14 @@ extension Machine {
             stack[a] = stack[top - 1]
             stack[a + 1] = .int(0)
             return top - 1
+        case .chargeIfLeft:
+            guard case .int(let next) = stack[a + 1] else { throw EvaluationError(.noSuchOverload) }
+            switch stack[a] {
+            case .list(let elements): if next < elements.count { try meter.charge(UInt64(instruction.b)) }
+            case .map(let map): if next < map.count { try meter.charge(UInt64(instruction.b)) }
+            default: throw EvaluationError(.noSuchOverload)
+            }
+            return top
         case .setLocal:
             stack[a] = stack[top - 1]
             return top - 1

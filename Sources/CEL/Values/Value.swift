@@ -147,3 +147,30 @@ extension Value {
         }
     }
 }
+
+extension Value {
+    /// A point in time from RFC 3339 text.
+    ///
+    /// - Throws: what `timestamp(text)` would.
+    public init(timestampText text: String) throws(EvaluationError) {
+        self = .timestamp(try TimeText.timestamp(ByteString(text)))
+    }
+
+    /// A span of time from text such as `1h30m`.
+    ///
+    /// - Throws: what `duration(text)` would.
+    public init(durationText text: String) throws(EvaluationError) {
+        self = .duration(try TimeText.duration(ByteString(text)))
+    }
+
+    /// What `string(value)` gives; nil for what it does not take.
+    public var plainText: String? {
+        var meter = Meter(limit: .max)
+        do throws(EvaluationError) {
+            guard case .string(let text) = try Conversions.string(self, &meter) else { return nil }
+            return text.text
+        } catch {
+            return nil
+        }
+    }
+}

@@ -31,8 +31,8 @@ struct CelKind: PolicyKind {
         return [
             "type": .string(rule.expression.type.description),
             "estimated_cost": [
-                "min": .integer(Int64(clamping: cost.lowerBound)),
-                "max": cost.upperBound == .max ? .null : .integer(Int64(clamping: cost.upperBound)),
+                "min": .integer(Int64(clamping: cost.min)),
+                "max": cost.max == .max ? .null : .integer(Int64(clamping: cost.max)),
                 "limit": .integer(Int64(EvaluationBudget.perRule)),
             ],
             "program_bytes": .integer(
@@ -74,10 +74,10 @@ struct CelKind: PolicyKind {
                 reader.report(path, "must give a bool, and gives \(expression.type)")
                 return nil
             }
-            guard expression.cost.lowerBound <= EvaluationBudget.perRule else {
+            guard expression.cost.min <= EvaluationBudget.perRule else {
                 reader.report(
                     path,
-                    "always costs more than \(EvaluationBudget.perRule) units: at least \(expression.cost.lowerBound)"
+                    "always costs more than \(EvaluationBudget.perRule) units: at least \(expression.cost.min)"
                 )
                 return nil
             }

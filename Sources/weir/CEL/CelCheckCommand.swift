@@ -22,10 +22,10 @@ struct CelCheckCommand: AsyncParsableCommand {
         do throws(Problems) {
             let expression = try Expression(source, in: RequestEnvironment.standard, options: options)
             let cost = expression.cost
-            let most = cost.upperBound == .max ? "unbounded" : "\(cost.upperBound)"
+            let most = cost.max == .max ? "unbounded" : "\(cost.max)"
             let bytes = expression.program.encoded(for: RequestEnvironment.standard).count
             Console.line("type     \(expression.type)")
-            Console.line("cost     \(cost.lowerBound) to \(most) (a rule may cost \(EvaluationBudget.perRule))")
+            Console.line("cost     \(cost.min) to \(most) (a rule may cost \(EvaluationBudget.perRule))")
             Console.line("program  \(bytes) bytes, \(expression.program.instructionCount) instructions")
         } catch {
             Console.line(SourceText(source).render(error))

@@ -61,9 +61,9 @@ struct CelEvalCommand: AsyncParsableCommand {
             if cost {
                 members["cost"] = .integer(Int64(clamping: meter.cost))
                 members["estimate"] = [
-                    .integer(Int64(clamping: expression.cost.lowerBound)),
-                    expression.cost.upperBound == .max
-                        ? "unbounded" : .integer(Int64(clamping: expression.cost.upperBound)),
+                    .integer(Int64(clamping: expression.cost.min)),
+                    expression.cost.max == .max
+                        ? "unbounded" : .integer(Int64(clamping: expression.cost.max)),
                 ]
             }
         }
