@@ -114,7 +114,9 @@ extension Checker {
     private mutating func notNumbers(_ id: NodeID, _ name: String, _ types: [CELType]) -> CELType {
         let given = signature(types, isMember: false)
         return problem(
-            at: ast[id].offset, "no overload of '\(name)' takes \(given); it takes numbers, or one list of numbers")
+            at: ast[id].offset,
+            "no overload of '\(name)' takes \(given); it takes numbers, or one list of numbers"
+        )
     }
 }
 
@@ -138,7 +140,8 @@ extension Checker {
         return problem(
             at: offset,
             "no overload of '\(name)' takes \(signature(types, isMember: isMember)); "
-                + "there \(verb) \(named.joined(separator: ", "))")
+                + "there \(verb) \(named.joined(separator: ", "))"
+        )
     }
 
     /// Parameters as messages write them: `(int, T)`, or `string.(int)` with a receiver.
@@ -153,7 +156,8 @@ extension Checker {
         if names.overloads(name).contains(where: \.isMember) {
             return problem(at: ast[id].offset, "'\(name)' is called on a value, as in x.\(name)(...)")
         }
-        let hint = Names.nearest(to: name, among: names.functions(isMember: false)).map { "; did you mean '\($0)'?" }
+        let nearest = Names.nearest(to: name, among: names.functions(isMember: false))
+        let hint = nearest.map { "; did you mean '\($0)'?" }
         return problem(at: ast[id].offset, "undeclared function '\(name)'\(hint ?? "")")
     }
 
@@ -161,7 +165,8 @@ extension Checker {
         if names.function(Names.Path(rooted: name)) != nil {
             return problem(at: ast[id].offset, "'\(name)' is not called on a value, but as in \(name)(x)")
         }
-        let hint = Names.nearest(to: name, among: names.functions(isMember: true)).map { "; did you mean '\($0)'?" }
+        let nearest = Names.nearest(to: name, among: names.functions(isMember: true))
+        let hint = nearest.map { "; did you mean '\($0)'?" }
         return problem(at: ast[id].offset, "undeclared function '\(name)'\(hint ?? "")")
     }
 

@@ -67,7 +67,8 @@ extension Checker {
             let takes = comprehension.kind == .sortBy ? "a list" : "a list or a map"
             let poison = problem(
                 at: ast[comprehension.range].offset,
-                "'\(comprehension.kind.name)' goes over \(takes), not \(text(type))")
+                "'\(comprehension.kind.name)' goes over \(takes), not \(text(type))"
+            )
             return Elements(first: poison, second: poison, element: poison)
         }
     }
@@ -78,7 +79,8 @@ extension Checker {
         guard substitution.unify(range, .optional(wrapped)) else {
             let poison = problem(
                 at: ast[comprehension.range].offset,
-                "'\(comprehension.kind.name)' is called on an optional, not on \(text(range))")
+                "'\(comprehension.kind.name)' is called on an optional, not on \(text(range))"
+            )
             return Elements(first: poison)
         }
         return Elements(first: wrapped)

@@ -70,7 +70,8 @@ extension Checker {
             if !substitution.unify(given, expected) {
                 _ = problem(
                     at: ast[field.value].offset,
-                    "field '\(field.name)' of '\(fullName)' must be \(text(expected)), not \(text(given))")
+                    "field '\(field.name)' of '\(fullName)' must be \(text(expected)), not \(text(given))"
+                )
             }
         }
         return message.type

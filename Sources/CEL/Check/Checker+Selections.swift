@@ -154,6 +154,7 @@ extension Checker {
             isOptional ? "_[?_]" : "_[_]",
             isOptional ? StandardLibrary.optionalIndex : StandardLibrary.index,
             [operandType, indexType],
-            isMember: false)
+            isMember: false
+        )
     }
 }

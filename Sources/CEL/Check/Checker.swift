@@ -46,7 +46,8 @@ struct Checker {
             isTyped: isTyped,
             ast: ast,
             types: Array(repeating: .dyn, count: ast.nodes.count),
-            resolutions: Array(repeating: .none, count: ast.nodes.count))
+            resolutions: Array(repeating: .none, count: ast.nodes.count)
+        )
         _ = checker.infer(ast.root)
         return try checker.finish(environment)
     }
@@ -102,9 +103,7 @@ extension Checker {
         return text.utf8.count <= 200 ? text : "a \(text.prefix(while: { $0 != "(" })) too long to show"
     }
 
-    /// Whether a node's type fits; reports it if not.
-    ///
-    /// - Parameter what: what the node is, at the start of a sentence.
+    /// Reports a node whose type does not fit; `what` is what the node is, at the start of a sentence.
     mutating func expect(_ id: NodeID, _ expected: CELType, _ what: String) {
         guard isTyped, !substitution.unify(types[id], expected) else { return }
         _ = problem(at: ast[id].offset, "\(what) must be \(text(expected)), not \(text(types[id]))")
@@ -143,7 +142,8 @@ extension Checker {
             return problem(
                 at: ast[id].offset,
                 "the results of '?:' must have one type, not \(text(first)) and \(text(second)); "
-                    + "dyn(...) around one lets them differ")
+                    + "dyn(...) around one lets them differ"
+            )
         }
         return substitution.join(first, second)
     }

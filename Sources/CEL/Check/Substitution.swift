@@ -8,8 +8,10 @@
 struct Substitution {
     /// Type variables are parameters with such a name; no declared parameter has one.
     private static let marker = UInt8(ascii: "?")
-    /// Steps that all of a check's comparisons of types may take. Types can double with each `cel.bind`; this many steps
-    /// take about a second and are a thousand times what a rule needs.
+    /// Steps that all of a check's comparisons of types may take.
+    ///
+    /// Types can double with each `cel.bind`; this many steps take about a second and are a thousand times what a rule
+    /// needs.
     private static let maxSteps = 4_000_000
     /// How deep types may nest: more than expressions do, less than the stack holds.
     private static let maxDepth = 1_000
@@ -55,9 +57,7 @@ struct Substitution {
     /// The narrowest type that both fit, of types that `unify` has found to fit each other.
     mutating func join(_ first: CELType, _ second: CELType) -> CELType { join(first, second, depth: 0) }
 
-    /// The type with its variables replaced.
-    ///
-    /// - Parameter isFinal: whether variables that nothing is known of become `dyn`.
+    /// The type with its variables replaced; if `isFinal`, those that nothing is known of become `dyn`.
     mutating func resolve(_ type: CELType, isFinal: Bool) -> CELType { resolve(type, isFinal: isFinal, depth: 0) }
 
     /// An overload's types, its parameters replaced by new variables.
@@ -179,7 +179,9 @@ extension Substitution {
         case .type(let of?): return .type(resolve(of, isFinal: isFinal, depth: depth + 1))
         case .map(let key, let value):
             return .map(
-                resolve(key, isFinal: isFinal, depth: depth + 1), resolve(value, isFinal: isFinal, depth: depth + 1))
+                resolve(key, isFinal: isFinal, depth: depth + 1),
+                resolve(value, isFinal: isFinal, depth: depth + 1)
+            )
         case .abstract(let name, let parameters) where !parameters.isEmpty:
             return .abstract(name, parameters.map { resolve($0, isFinal: isFinal, depth: depth + 1) })
         default: return type

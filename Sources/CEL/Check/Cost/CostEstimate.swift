@@ -99,7 +99,8 @@ struct Shape {
             result.parts = Parts(
                 isList: parts.isList ?? others.isList,
                 key: parts.key.union(others.key),
-                value: parts.value.union(others.value))
+                value: parts.value.union(others.value)
+            )
         }
         return result
     }

@@ -4,23 +4,33 @@ extension CostEstimator {
     mutating func call(_ id: NodeID, _ name: String, _ receiver: NodeID?, _ arguments: [NodeID]) -> CostEstimate {
         var nodes = arguments
         var isMember = false
-        if case .function(_, hasReceiver: true) = checked.resolutions[id], let receiver {
+        if let receiver, !isNamespaced(id) {
             nodes.insert(receiver, at: 0)
             isMember = true
         }
-        var sum = CostEstimate.zero
-        for node in nodes { sum = sum + cost(node) }
-        guard case .function(let full, _) = checked.resolutions[id] else { return sum + 1 }
-        if let lazy = lazy(id, full, nodes) { return sum + lazy }
+        guard case .function(let full, _) = checked.resolutions[id] else { return sum(nodes) + 1 }
+        if isMember, full == "or" || full == "orValue", nodes.count == 2 { return lazy(id, nodes[0], nodes[1]) }
+        let sum = sum(nodes)
         guard let function = Function.spelled(full, isMember: isMember, count: nodes.count) else { return sum + 1 }
         return sum + operation(id, function, nodes)
     }
 
-    /// `or` and `orValue`, which are not functions.
-    private mutating func lazy(_ id: NodeID, _ name: String, _ nodes: [NodeID]) -> CostEstimate? {
-        guard name == "or" || name == "orValue", nodes.count == 2 else { return nil }
-        shapes[id] = known(nodes[0]).union(known(nodes[1]))
-        return .one
+    /// Whether what stands before a call's dot is no value.
+    private func isNamespaced(_ id: NodeID) -> Bool {
+        if case .function(_, hasReceiver: false) = checked.resolutions[id] { true } else { false }
+    }
+
+    private mutating func sum(_ nodes: [NodeID]) -> CostEstimate {
+        var sum = CostEstimate.zero
+        for node in nodes { sum = sum + cost(node) }
+        return sum
+    }
+
+    /// `or` and `orValue`, whose argument is only evaluated when it is needed.
+    private mutating func lazy(_ id: NodeID, _ optional: NodeID, _ other: NodeID) -> CostEstimate {
+        let sum = cost(optional) + cost(other).orLess + CostEstimate(0, 1)
+        shapes[id] = known(optional).union(known(other))
+        return sum
     }
 
     /// The cost of a call itself; notes the shape of its result.

@@ -53,7 +53,9 @@ extension CostEstimator {
         let replacement = size(nodes[2]) + 1
         let search = (text.atLeastOne * needle.atLeastOne).traversal
         let result = CostEstimate(
-            Swift.min(text.atLeastOne.min, replacement.min), ((text.atLeastOne + 1) * replacement).max)
+            Swift.min(text.atLeastOne.min, replacement.min),
+            ((text.atLeastOne + 1) * replacement).max
+        )
         shapes[id].size = result.orLess
         return search + result + 1
     }

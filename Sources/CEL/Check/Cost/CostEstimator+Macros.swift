@@ -99,7 +99,9 @@ extension CostEstimator {
                 parts: Shape.Parts(
                     isList: false,
                     key: variables.first?.size ?? .unknown,
-                    value: self.size(comprehension.body).union(.zero)))
+                    value: self.size(comprehension.body).union(.zero)
+                )
+            )
         case .transformMapEntry: shapes[id].size = size * self.size(comprehension.body)
         case .sortBy: shapes[id] = known(comprehension.range)
         default: break
@@ -133,7 +135,8 @@ extension CostEstimator {
     }
 
     /// `optMap` stands for `range.hasValue() ? optional.of(cel.bind(v, range.value(), body)) : optional.none()`.
-    private mutating func optional(_ id: NodeID, _ comprehension: Comprehension, _ range: CostEstimate) -> CostEstimate {
+    private mutating func optional(_ id: NodeID, _ comprehension: Comprehension, _ range: CostEstimate) -> CostEstimate
+    {
         declare(id, [known(comprehension.range)])
         let body = cost(comprehension.body)
         shapes[id] = known(comprehension.body)

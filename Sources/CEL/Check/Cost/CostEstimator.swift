@@ -51,8 +51,11 @@ struct CostEstimator {
 
     /// The size that comparing a node's value counts.
     func size(_ id: NodeID) -> CostEstimate {
-        if checked.types[id].hasNoSize { return .one }
-        return shapes[id].size ?? .unknown
+        let type = checked.types[id]
+        if type.hasNoSize { return .one }
+        guard let size = shapes[id].size else { return .unknown }
+        // It may be an optional, or something else that counts as 1.
+        return type == .dyn ? CostEstimate(size.min, max(size.max, 1)) : size
     }
 
     /// The size of a node's value, or of what an optional holds.
@@ -85,6 +88,7 @@ extension CostEstimator {
         case .variable(let number) where form != .presence: shapes[id] = shape(checked.environment.variables[number])
         case .local(let node, let index):
             if let declared = locals[node], declared.indices.contains(index) { shapes[id] = declared[index] }
+        case .type: return CostEstimate(0, 1)
         default: break
         }
         return form == .plain ? .one : CostEstimate(1, 2)
@@ -100,7 +104,10 @@ extension CostEstimator {
             default: nil
             }
         shape.parts = Shape.Parts(
-            isList: isList, key: isList == true ? .one : .unknown, value: CostEstimate(0, maxElementSize))
+            isList: isList,
+            key: isList == true ? .one : .unknown,
+            value: CostEstimate(0, maxElementSize)
+        )
         return shape
     }
 
@@ -150,7 +157,8 @@ extension CostEstimator {
         }
         shapes[id] = Shape(
             size: CostEstimate(UInt64(entries.count)),
-            parts: Shape.Parts(isList: false, key: key ?? .zero, value: value ?? .zero))
+            parts: Shape.Parts(isList: false, key: key ?? .zero, value: value ?? .zero)
+        )
         return sum
     }
 

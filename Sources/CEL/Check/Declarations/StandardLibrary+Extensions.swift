@@ -1,9 +1,9 @@
 // The overloads of the extensions: strings, math, lists, sets, encoders, optionals and networks.
 
 extension StandardLibrary {
-    /// `net.IP`
+    /// An IP address.
     static let address = CELType.abstract("net.IP", [])
-    /// `net.CIDR`
+    /// A network of addresses.
     static let network = CELType.abstract("net.CIDR", [])
 
     static let strings: [Overload] =

@@ -6,9 +6,11 @@ enum StandardLibrary {
 
     /// All overloads, by the function's name; in the order in which messages name them.
     static let overloads: [String: [Overload]] = Dictionary(
-        grouping: operators + comparisons + standard + conversions + timeParts + strings + encoders + math + lists + sets
+        grouping: operators + comparisons + standard + conversions + timeParts + strings + encoders + math + lists
+            + sets
             + optionals + networks,
-        by: \.name)
+        by: \.name
+    )
 
     /// Functions of any number of arguments: numbers, or one list of numbers.
     static let extremes: Set<String> = ["math.greatest", "math.least"]
@@ -77,8 +79,10 @@ enum StandardLibrary {
         + conversion("uint", to: .uint, from: [.uint, .int, .double, .string])
         + conversion("double", to: .double, from: [.double, .int, .uint, .string])
         + conversion(
-            "string", to: .string,
-            from: [.string, .bool, .int, .uint, .double, .bytes, .timestamp, .duration, address, network])
+            "string",
+            to: .string,
+            from: [.string, .bool, .int, .uint, .double, .bytes, .timestamp, .duration, address, network]
+        )
         + conversion("bytes", to: .bytes, from: [.bytes, .string])
         + conversion("bool", to: .bool, from: [.bool, .string])
         + conversion("timestamp", to: .timestamp, from: [.timestamp, .string, .int])
@@ -101,7 +105,7 @@ extension StandardLibrary {
         global("_[_]", [.optional(.map(keyType, valueType)), keyType], .optional(valueType)),
     ]
 
-    /// `a[?b]`
+    /// `a[?b]`, likewise.
     static let optionalIndex: [Overload] = [
         global("_[?_]", [.list(anyType), .int], .optional(anyType)),
         global("_[?_]", [.map(keyType, valueType), keyType], .optional(valueType)),

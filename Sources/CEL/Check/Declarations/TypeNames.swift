@@ -44,7 +44,8 @@ enum TypeNames {
             fields: [
                 "null_value": .null, "number_value": .double, "string_value": .string, "bool_value": .bool,
                 "struct_value": .map(.string, .dyn), "list_value": .list(.dyn),
-            ])
+            ]
+        )
         return Dictionary(uniqueKeysWithValues: messages.map { ("google.protobuf.\($0.key)", $0.value) })
     }()
 }
