@@ -172,6 +172,14 @@ private func shown(_ source: String) -> String { shown(Array(source.utf8)) }
             """
         ),
         (
+            "'''a \\\nb'''",
+            """
+            ERROR: 1:6: this is no escape; a backslash itself is written `\\\\`
+             | '''a \\
+             |      ^
+            """
+        ),
+        (
             "a.in",
             """
             ERROR: 1:3: expected a field's name, found `in`; a map's key of that name is read with `["in"]`
