@@ -102,7 +102,7 @@ private struct SourceMaker {
             return true
         } catch {
             let text = SourceText(source)
-            #expect(error.problems.count <= Parser.maxProblems + 1)
+            #expect(error.problems.count <= Parser.maxProblems)
             for problem in error.problems {
                 #expect((0...source.count).contains(problem.offset), "\(String(decoding: source, as: UTF8.self))")
                 #expect(!problem.message.contains("\n"), "\(String(decoding: source, as: UTF8.self))")
