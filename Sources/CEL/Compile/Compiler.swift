@@ -220,9 +220,13 @@ struct Compiler {
     /// The number of the host's variable that the node names, if it is known to be a map with text keys: asked for single
     /// keys, it need not be made.
     private func hostMap(_ id: NodeID) -> UInt32? {
-        guard case .variable(let variable) = checked.resolutions[id], case .map(.string, _) = checked.types[id] else {
-            return nil
-        }
+        guard case .map(.string, _) = checked.types[id] else { return nil }
+        return hostVariable(id)
+    }
+
+    /// The number of the host's variable that the node is the value of.
+    private func hostVariable(_ id: NodeID) -> UInt32? {
+        guard case .variable(let variable) = checked.resolutions[id] else { return nil }
         if case .select(_, _, let form) = checked.ast[id].kind, form != .plain { return nil }
         return UInt32(variable)
     }
@@ -277,10 +281,9 @@ struct Compiler {
     private mutating func compileWithConstant(_ function: Function, _ arguments: [NodeID], at offset: Int) -> Bool {
         guard arguments.count == 2 else { return false }
         switch function {
-        case .equal:
+        case .equal, .notEqual, .less, .lessOrEqual, .greater, .greaterOrEqual:
             guard case .literal(let constant) = checked.ast[arguments[1]].kind else { return false }
-            compile(arguments[0])
-            code.emit(.equalsConstant, b: code.constant(constant), at: offset)
+            compare(arguments[0], function, with: code.constant(constant), at: offset)
         case .matches:
             guard let pattern = text(arguments[1]), code.patterns.count < ProgramBounds.maxPatterns,
                 (try? Regex(pattern)) != nil
@@ -295,13 +298,32 @@ struct Compiler {
             guard case .list = checked.ast[arguments[1]].kind, let folded = fold(arguments[1]),
                 case .list(let elements) = folded.value, LookupSet(elements) != nil
             else { return false }
-            compile(arguments[0])
             code.charge(folded.cost, at: offset)
-            code.emit(.isInSet, b: code.set(elements), at: offset)
+            if let variable = hostVariable(arguments[0]) {
+                code.emit(.isVariableInSet, b: variable, c: code.set(elements), at: offset)
+            } else {
+                compile(arguments[0])
+                code.emit(.isInSet, b: code.set(elements), at: offset)
+            }
         default:
             return false
         }
         return true
+    }
+
+    /// A comparison with a constant, by far the most frequent thing in rules: with what is compared, in one instruction.
+    private mutating func compare(_ operand: NodeID, _ function: Function, with constant: UInt32, at offset: Int) {
+        let function = Int(function.rawValue)
+        if let variable = hostVariable(operand) {
+            code.emit(.compareVariable, a: function, b: variable, c: constant, at: offset)
+        } else if case .local(let binder, let index) = checked.resolutions[operand],
+            case .local(let local) = places[Binding(node: binder, index: index)]
+        {
+            code.emit(.compareLocal, a: function, b: UInt32(local), c: constant, at: offset)
+        } else {
+            compile(operand)
+            code.emit(.compare, a: function, c: constant, at: offset)
+        }
     }
 
     // MARK: Logic

@@ -47,10 +47,16 @@ enum Operation: UInt8, CaseIterable, Sendable {
     case matches = 31
     /// needle → whether sets[b] has it
     case isInSet = 32
-    /// value → whether it equals constants[b]
-    case equalsConstant = 33
     /// list, keys → the list sorted by the keys
     case sortBy = 34
+    /// → the host's variable b compared with constants[c] by function a
+    case compareVariable = 35
+    /// → local b compared with constants[c] by function a
+    case compareLocal = 36
+    /// value → it compared with constants[c] by function a
+    case compare = 37
+    /// → whether sets[c] has the host's variable b
+    case isVariableInSet = 38
 
     /// b elements → list; with a = 1, elements marked in constants[c] are optionals
     case list = 40
@@ -120,11 +126,13 @@ extension Operation {
         case .local, .setLocal, .unsetLocal, .appendEntry, .countTrue, .loopStart, .fail, .index, .optionalIndex:
             (true, false, false)
         case .constant, .variable, .hasVariable, .optionalVariable, .charge, .select, .optionalSelect, .hasField,
-            .matches, .isInSet, .equalsConstant, .jump, .branch, .or, .orValue:
+            .matches, .isInSet, .jump, .branch, .or, .orValue:
             (false, true, false)
         case .call, .lazyLocal, .optionalBind, .chargeIfLeft: (true, true, false)
-        case .member, .hasMember, .optionalMember, .andStep, .orStep: (false, true, true)
-        case .list, .map, .loopNext, .loopNextPair: (true, true, true)
+        case .member, .hasMember, .optionalMember, .andStep, .orStep, .isVariableInSet:
+            (false, true, true)
+        case .compare: (true, false, true)
+        case .list, .map, .loopNext, .loopNextPair, .compareVariable, .compareLocal: (true, true, true)
         }
     }
 }
@@ -134,11 +142,11 @@ extension Instruction {
     var effect: (pops: Int, pushes: Int) {
         switch operation {
         case .constant, .variable, .hasVariable, .optionalVariable, .member, .hasMember, .optionalMember, .local,
-            .lazyLocal, .fail:
+            .lazyLocal, .fail, .compareVariable, .compareLocal, .isVariableInSet:
             (0, 1)
         case .unsetLocal, .charge, .chargeIfLeft, .jump, .loopNext, .loopNextPair: (0, 0)
         case .setLocal, .branch, .loopStart, .end, .optionalBind, .or, .orValue: (1, 0)
-        case .select, .optionalSelect, .hasField, .matches, .isInSet, .equalsConstant, .isOne, .andEnd, .orEnd,
+        case .select, .optionalSelect, .hasField, .matches, .isInSet, .compare, .isOne, .andEnd, .orEnd,
             .expectOptional:
             (1, 1)
         case .index, .optionalIndex, .sortBy, .append, .buildMap, .countTrue, .andStep, .orStep: (2, 1)

@@ -139,7 +139,11 @@ struct Verifier {
         let c = Int(instruction.c)
         let isRight: Bool =
             switch instruction.operation {
-            case .constant, .equalsConstant: b < parts.constants.count
+            case .constant: b < parts.constants.count
+            case .compareVariable: isComparison(a) && b < variableCount && c < parts.constants.count
+            case .compareLocal: isComparison(a) && b < parts.localCount && c < parts.constants.count
+            case .compare: isComparison(a) && c < parts.constants.count
+            case .isVariableInSet: b < variableCount && c < parts.sets.count
             case .variable, .hasVariable, .optionalVariable: b < variableCount
             case .member, .hasMember, .optionalMember: b < variableCount && isString(c)
             case .local, .setLocal, .unsetLocal, .appendEntry, .optionalBind: a < parts.localCount
@@ -162,6 +166,10 @@ struct Verifier {
             let reason: VerifyError.Reason = instruction.operation == .lazyLocal ? .laziness : .operand
             throw VerifyError(reason: reason, position: position)
         }
+    }
+
+    private func isComparison(_ function: Int) -> Bool {
+        Int(Function.equal.rawValue)...Int(Function.greaterOrEqual.rawValue) ~= function
     }
 
     private func isString(_ constant: Int) -> Bool {

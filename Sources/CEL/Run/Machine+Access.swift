@@ -20,7 +20,8 @@ extension Machine {
         case .hasField:
             // A test costs a unit; after an optional only if there is something to look into.
             var units: UInt64 = 1
-            if case .optional = stack[top - 1] {} else {
+            if case .optional = stack[top - 1] {
+            } else {
                 try meter.charge(1)
                 units = 0
             }

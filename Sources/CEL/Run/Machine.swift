@@ -58,9 +58,26 @@ struct Machine {
                 try meter.charge(1)
                 stack[top] = try Self.present(resolver.value(of: b), orElse: .unknownVariable)
                 top += 1
-            case .equalsConstant:
-                let isEqual = try equals(stack[top - 1], program.constants[b], &meter)
-                stack[top - 1] = .bool(isEqual)
+            case .compareVariable:
+                try meter.charge(1)
+                let holds = try compare(resolver.value(of: b), with: instruction, &meter)
+                stack[top] = .bool(holds)
+                top += 1
+            case .compareLocal:
+                try meter.charge(1)
+                let holds = try compare(stack[b], with: instruction, &meter)
+                stack[top] = .bool(holds)
+                top += 1
+            case .compare:
+                let holds = try compare(stack[top - 1], with: instruction, &meter)
+                stack[top - 1] = .bool(holds)
+            case .isVariableInSet:
+                try meter.charge(1)
+                let set = program.sets[Int(instruction.c)]
+                let value = try Self.present(resolver.value(of: b), orElse: .unknownVariable)
+                try meter.charge(UInt64(set.elements.count))
+                stack[top] = .bool(try set.contains(value, &meter))
+                top += 1
             case .call:
                 let first = top - Int(instruction.a)
                 let result = try call(instruction, stack, first..<top, &meter)
@@ -169,14 +186,47 @@ struct Machine {
         }
     }
 
-    /// `==` with a constant, mostly of texts: without a call if it can be helped.
+    /// Compares a value with an instruction's constant: what rules mostly do, so texts and integers go first.
     @inline(__always)
-    private func equals(_ value: Value, _ constant: Value, _ meter: inout Meter) throws(EvaluationError) -> Bool {
-        if case .string(let one) = value, case .string(let other) = constant {
+    private func compare(
+        _ value: Value,
+        with instruction: Instruction,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Bool {
+        let operation = UInt8(truncatingIfNeeded: instruction.a)
+        switch (value, program.constants[Int(instruction.c)]) {
+        case (.string(let one), .string(let other))
+        where operation == UInt8(Function.equal.rawValue) || operation == UInt8(Function.notEqual.rawValue):
             try meter.charge(comparing: one, other)
-            return one == other
+            return (one == other) == (operation == UInt8(Function.equal.rawValue))
+        case (.int(let one), .int(let other)):
+            try meter.charge(1)
+            switch operation {
+            case UInt8(Function.equal.rawValue): return one == other
+            case UInt8(Function.notEqual.rawValue): return one != other
+            case UInt8(Function.less.rawValue): return one < other
+            case UInt8(Function.lessOrEqual.rawValue): return one <= other
+            case UInt8(Function.greater.rawValue): return one > other
+            default: return one >= other
+            }
+        default:
+            return try compareOthers(value, with: instruction, &meter)
         }
-        return try Equality.equal(value, constant, &meter)
+    }
+
+    private func compareOthers(
+        _ value: Value,
+        with instruction: Instruction,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Bool {
+        let value = try Self.present(value, orElse: .unknownVariable)
+        let constant = program.constants[Int(instruction.c)]
+        switch Function(rawValue: instruction.a) {
+        case .equal: return try Equality.equal(value, constant, &meter)
+        case .notEqual: return try !Equality.equal(value, constant, &meter)
+        case .some(let function): return try Ordering.test(function, value, constant, &meter)
+        case nil: throw EvaluationError(.unknownFunction)
+        }
     }
 
     @inline(__always)

@@ -1,9 +1,9 @@
-// Runs a program: finds a place for its stack, then lets the machine go.
+// Runs a program: finds a place for its locals and its stack, then lets the machine go.
 
 extension Program {
     /// Evaluates the expression.
     ///
-    /// Allocates nothing for scalar work in a program of at most 32 slots.
+    /// Allocates nothing for scalar work: slots lie on the thread's stack, as long as there are no more than some forty.
     ///
     /// - Parameters:
     ///   - resolver: supplies the variables of the environment that the program was compiled for.
@@ -14,27 +14,14 @@ extension Program {
         _ resolver: borrowing Source,
         _ meter: inout Meter
     ) throws(EvaluationError) -> Value {
-        // The stack lies on the thread's own. Small ones first: what is not made need not be dropped.
-        if slotCount <= 8 {
-            var slots = [8 of Value](repeating: .unset)
-            var stack = slots.mutableSpan
-            return try run(&stack, resolver, &meter)
+        // Only as many as the program needs: what is not made need not be dropped. The buffer is the closure's alone, all
+        // of it is initialised before it is used, and the span ends before the buffer does.
+        try unsafe withUnsafeTemporaryAllocation(of: Value.self, capacity: slotCount) {
+            slots throws(EvaluationError) -> Value in
+            unsafe slots.initialize(repeating: .unset)
+            defer { unsafe slots.deinitialize() }
+            var stack = unsafe slots.mutableSpan
+            return try Machine(program: self).run(segment: 0, base: localCount, &stack, resolver, &meter)
         }
-        if slotCount <= 32 {
-            var slots = [32 of Value](repeating: .unset)
-            var stack = slots.mutableSpan
-            return try run(&stack, resolver, &meter)
-        }
-        var slots = [Value](repeating: .unset, count: slotCount)
-        var stack = slots.mutableSpan
-        return try run(&stack, resolver, &meter)
-    }
-
-    private func run<Source: Resolver & ~Copyable>(
-        _ stack: inout MutableSpan<Value>,
-        _ resolver: borrowing Source,
-        _ meter: inout Meter
-    ) throws(EvaluationError) -> Value {
-        try Machine(program: self).run(segment: 0, base: localCount, &stack, resolver, &meter)
     }
 }

@@ -1,6 +1,8 @@
 // Text and bytes as CEL has them: octets, never Swift's characters, whose equality folds canonical equivalents. A value
 // is a slice, so that `substring`, `split` and what a request lends are not copied.
 
+private import Glibc
+
 /// A run of octets inside an array that it shares: UTF-8 for strings, anything for bytes.
 public struct ByteString: Sendable {
     /// The array that the octets lie in.
@@ -76,10 +78,13 @@ extension ByteString: Hashable {
     /// Octet by octet.
     public static func == (left: ByteString, right: ByteString) -> Bool {
         guard left.length == right.length else { return false }
-        let one = left.storage.span.extracting(left.range)
-        let other = right.storage.span.extracting(right.range)
-        for index in one.indices where one[index] != other[index] { return false }
-        return true
+        // The ranges lie inside their arrays since `init`, and are of one length: `memcmp` reads nothing else.
+        return unsafe left.storage.withUnsafeBufferPointer { one in
+            unsafe right.storage.withUnsafeBufferPointer { other in
+                guard left.length > 0, let one = one.baseAddress, let other = other.baseAddress else { return true }
+                return unsafe memcmp(one + Int(left.start), other + Int(right.start), Int(left.length)) == 0
+            }
+        }
     }
 
     /// Hashes the octets.
@@ -89,11 +94,14 @@ extension ByteString: Hashable {
 
     /// Octets in order, which for UTF-8 is the order of code points: negative, 0 or positive.
     public func compare(_ other: ByteString) -> Int {
-        let one = storage.span.extracting(range)
-        let two = other.storage.span.extracting(other.range)
-        for index in 0..<min(one.count, two.count) where one[index] != two[index] {
-            return one[index] < two[index] ? -1 : 1
+        let shorter = Swift.min(length, other.length)
+        // As in `==`.
+        let order = unsafe storage.withUnsafeBufferPointer { one in
+            unsafe other.storage.withUnsafeBufferPointer { two in
+                guard shorter > 0, let one = one.baseAddress, let two = two.baseAddress else { return Int32(0) }
+                return unsafe memcmp(one + Int(start), two + Int(other.start), Int(shorter))
+            }
         }
-        return one.count - two.count
+        return order != 0 ? Int(order) : count - other.count
     }
 }
