@@ -39,8 +39,7 @@ extension Checker {
         if names.function(path) != nil {
             return problem(at: offset, "'\(path.text)' is a function; it can only be called")
         }
-        let known = names.roots + locals.map(\.name)
-        let hint = Names.nearest(to: path.text, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        let hint = hint(path.text, among: names.roots + locals.map(\.name))
         return problem(at: offset, "undeclared name '\(path.text)'\(hint)")
     }
 
@@ -97,8 +96,7 @@ extension Checker {
         guard let namespace = names.namespace(container), !hasMeaning(container) else { return nil }
         let offset = ast[id].offset
         if let inner = names.namespace(whole) { return bareNamespace(offset, whole, inner) }
-        let nearest = Names.nearest(to: field, among: names.fields(of: namespace))
-        let hint = nearest.map { "; did you mean '\(container.text).\($0)'?" } ?? ""
+        let hint = hint(field, among: names.fields(of: namespace), prefix: "\(container.text).")
         return problem(at: offset, "no field '\(field)' in '\(container.text)'\(hint)")
     }
 
