@@ -4,11 +4,13 @@ extension Checker {
     /// The local that a name means; the innermost wins.
     private func local(_ name: String) -> Local? { locals.last { $0.name == name } }
 
-    /// The dotted name that a chain of plain selections spells; nil when it starts at a local or at anything else.
+    /// The dotted name that a chain of plain selections spells.
+    ///
+    /// - Returns: nil when it starts at a local or at anything else, or when it is longer than all names that there are.
     func path(_ id: NodeID) -> Names.Path? {
         var segments: [String] = []
         var id = id
-        while true {
+        while segments.count < names.maxSegments {
             switch ast[id].kind {
             case .select(let operand, let field, .plain):
                 segments.append(field)
@@ -20,6 +22,7 @@ extension Checker {
             default: return nil
             }
         }
+        return nil
     }
 
     mutating func identifier(_ id: NodeID, _ name: String, isRooted: Bool) -> CELType {
