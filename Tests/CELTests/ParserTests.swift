@@ -4,7 +4,7 @@ import Testing
 
 @testable import CEL
 
-func parsed(_ source: String, blocks: Bool = false) throws -> String {
+private func parsed(_ source: String, blocks: Bool = false) throws -> String {
     let tree = try Parser.parse(Array(source.utf8), options: ParserOptions(allowsBlocks: blocks))
     #expect(tree.flaw == nil)
     return tree.text

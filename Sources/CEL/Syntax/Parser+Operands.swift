@@ -1,4 +1,7 @@
 // What operators stand between: literals, names, calls, selections, lists, maps and messages.
+//
+// Functions that lead back to `expression()` have small frames: what makes text or looks at names is beside them, not
+// in them. 250 levels of the worst kind, a macro in a macro, then take 220 KiB of stack in release (measured).
 
 extension Parser {
     /// A primary and everything behind it that binds to it: `.field`, `.call()`, `[index]`, `{fields}`.
@@ -7,7 +10,7 @@ extension Parser {
         var node = try primary()
         while true {
             switch current.kind {
-            case .dot: node = try selection(of: node)
+            case .dot: node = isCall ? try call(on: node) : try selection(of: node)
             case .leftBracket: node = try indexing(of: node)
             case .leftBrace:
                 guard let name = messageName(from: start) else { return node }
@@ -17,6 +20,11 @@ extension Parser {
         }
     }
 
+    /// Whether `.name(` is next.
+    private var isCall: Bool {
+        tokens[position + 1].kind == .identifier && tokens[position + 2].kind == .leftParenthesis
+    }
+
     private mutating func primary() throws(Stop) -> NodeID {
         switch current.kind {
         case .int, .uint, .double, .minus: return try number()
@@ -24,8 +32,7 @@ extension Parser {
         case .null: return try constant(.null)
         case .true: return try constant(.bool(true))
         case .false: return try constant(.bool(false))
-        case .identifier: return try name(isRooted: false)
-        case .dot: return try name(isRooted: true)
+        case .identifier, .dot: return try name()
         case .leftParenthesis: return try parenthesis()
         case .leftBracket: return try list()
         case .leftBrace: return try map()
@@ -83,32 +90,54 @@ extension Parser {
 
     /// `name`, `.name`, `name(arguments)`, `.name(arguments)`.
     @inline(never)
-    private mutating func name(isRooted: Bool) throws(Stop) -> NodeID {
-        let start = current.start
-        if isRooted { position += 1 }
-        guard current.kind == .identifier else { throw unexpected("a name behind the dot") }
-        let token = current
-        let name = text(token)
-        if Self.reservedWords.contains(name) {
-            try note(Problem(at: token.start, "`\(name)` is a reserved word and cannot be a name"))
-        }
-        position += 1
-        guard current.kind == .leftParenthesis else {
-            return try add(.identifier(name, isRooted: isRooted), at: start)
-        }
-        if !isRooted, name == "has", current.argumentCount == 1 { return try presence() }
+    private mutating func name() throws(Stop) -> NodeID {
+        let start = position
+        guard try takeName() else { return try identifier(from: start) }
+        if isPresence(start) { return try presence() }
         let arguments = try arguments()
-        // As in cel-go, a function of the root scope keeps its dot.
-        return try add(.call(isRooted ? ".\(name)" : name, receiver: nil, arguments: arguments), at: token.start)
+        return try call(from: start, arguments)
+    }
+
+    /// Passes a name and the dot before it; whether it is called.
+    @inline(never)
+    private mutating func takeName() throws(Stop) -> Bool {
+        _ = take(.dot)
+        guard current.kind == .identifier else { throw unexpected("a name behind the dot") }
+        try checkName(current)
+        position += 1
+        return current.kind == .leftParenthesis
+    }
+
+    @inline(never)
+    private mutating func identifier(from start: Int) throws(Stop) -> NodeID {
+        let name = text(tokens[position - 1])
+        return try add(.identifier(name, isRooted: tokens[start].kind == .dot), at: tokens[start].start)
+    }
+
+    /// A call without a receiver; as in cel-go, a function of the root scope keeps its dot.
+    @inline(never)
+    private mutating func call(from start: Int, _ arguments: [NodeID]) throws(Stop) -> NodeID {
+        let isRooted = tokens[start].kind == .dot
+        let token = tokens[isRooted ? start + 1 : start]
+        let name = (isRooted ? "." : "") + text(token)
+        return try add(.call(name, receiver: nil, arguments: arguments), at: token.start)
+    }
+
+    /// Notes that a name is none.
+    @inline(never)
+    mutating func checkName(_ token: Token) throws(Stop) {
+        let name = text(token)
+        guard Self.reservedWords.contains(name) else { return }
+        try note(Problem(at: token.start, "`\(name)` is a reserved word and cannot be a name"))
     }
 
     /// Words that cannot be names, since languages around CEL have them; they can be fields.
-    static let reservedWords: Set<String> = [
+    private static let reservedWords: Set<String> = [
         "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
         "namespace", "return", "var", "void", "while",
     ]
 
-    /// `.field`, `.?field`, `.function(arguments)`.
+    /// `.field`, `.?field`.
     @inline(never)
     private mutating func selection(of operand: NodeID) throws(Stop) -> NodeID {
         position += 1
@@ -120,9 +149,6 @@ extension Parser {
             throw unexpected("a field's name", isWord ? advice : "")
         }
         position += 1
-        if !isOptional, token.kind == .identifier, current.kind == .leftParenthesis {
-            return try call(on: operand, token)
-        }
         let name = text(token)
         return try add(
             .select(
@@ -162,13 +188,16 @@ extension Parser {
         if take(.rightParenthesis) { return [] }
         var arguments: [NodeID] = []
         repeat {
-            if current.kind == .rightParenthesis {
-                throw unexpected("an argument", "a call has no comma behind its last one")
-            }
+            if current.kind == .rightParenthesis { throw trailingComma() }
             arguments.append(try expression())
         } while take(.comma)
         try close(bracket)
         return arguments
+    }
+
+    @inline(never)
+    private mutating func trailingComma() -> Stop {
+        unexpected("an argument", "a call has no comma behind its last one")
     }
 
     @inline(never)
@@ -255,21 +284,17 @@ extension Parser {
     }
 
     /// Passes the bracket that closes another.
+    @inline(never)
     mutating func close(_ bracket: Int) throws(Stop) {
-        let (kind, sign, others): (Token.Kind, String, String) =
+        let (kind, allowed): (Token.Kind, String) =
             switch tokens[bracket].kind {
-            case .leftBracket: (.rightBracket, "]", "`,`")
-            case .leftBrace: (.rightBrace, "}", "`,`")
-            default: (.rightParenthesis, ")", "an operator")
+            case .leftBracket: (.rightBracket, "an operator, `,` or `]`")
+            case .leftBrace: (.rightBrace, "an operator, `,` or `}`")
+            default: (.rightParenthesis, "an operator or `)`")
             }
         if take(kind) { return }
-        throw unclosed(bracket, sign, others)
-    }
-
-    @inline(never)
-    private mutating func unclosed(_ bracket: Int, _ sign: String, _ others: String) -> Stop {
         let place = SourceText(source).position(of: tokens[bracket].start)
         let open = text(tokens[bracket])
-        return unexpected("\(others) or `\(sign)`", "the `\(open)` at \(place.line):\(place.column) is open")
+        throw unexpected(allowed, "the `\(open)` at \(place.line):\(place.column) is open")
     }
 }

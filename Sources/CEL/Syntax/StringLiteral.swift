@@ -107,11 +107,9 @@ struct StringLiteral {
             position -= 1
             append(try digits(3, radix: 8, of: start))
         default:
-            let shown = String(decoding: source[(start + 1)..<end].prefix(4), as: UTF8.self).unicodeScalars.first
-            throw Problem(
-                at: start,
-                "`\\\(shown.map(String.init) ?? "")` is no escape; a backslash itself is written `\\\\`"
-            )
+            // A message shows nothing that could break a line or steer a terminal.
+            let shown = (0x21...0x7E).contains(letter) ? "`\\\(Unicode.Scalar(letter))`" : "this"
+            throw Problem(at: start, "\(shown) is no escape; a backslash itself is written `\\\\`")
         }
     }
 
