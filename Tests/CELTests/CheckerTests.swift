@@ -112,7 +112,7 @@ extension Environment {
                 + "there are (int, int), (uint, uint), (double, double), (string, string), (bytes, bytes), ..."
         ),
         ("'a'.startsWith(1)", "4: no overload of 'startsWith' takes string.(int); there is string.(string)"),
-        ("1 == 1u", "2: no overload of '_==_' takes (int, uint); there is (T, T)"),
+        ("1 == 1u", "2: no overload of '_==_' takes (int, uint); both must have one type, or one be in dyn(...)"),
         ("-1u", "0: no overload of '-_' takes (uint); there are (int), (double)"),
         ("'a' in 'b'", "4: no overload of '@in' takes (string, string); there are (T, list(T)), (K, map(K, V))"),
         ("1 ? 2 : 3", "0: the condition before '?' must be bool, not int"),
@@ -158,6 +158,33 @@ extension Environment {
     @Test func `reports ten problems and no more`() throws {
         let source = (0..<30).map { "x\($0)" }.joined(separator: " && ")
         #expect(try verdict(source).split(separator: "\n").count == 10)
+    }
+
+    @Test(arguments: 0..<40 as Range<UInt64>)
+    func `points into the source, and never fails on rows put into each other`(seed: UInt64) throws {
+        var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+        func pick(_ count: Int) -> Int {
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return Int(state % UInt64(count))
+        }
+        let rows = CheckRow.plain
+        for _ in 0..<50 {
+            let outer = rows[pick(rows.count)]
+            let inner = "(\(rows[pick(rows.count)].expression))"
+            let names = ["x", "y", "1", "2", "'", "a", "[1", "e", "."]
+            let name = names[pick(names.count)]
+            let source = outer.expression.replacingOccurrences(of: name, with: name == "'" ? inner : inner + name)
+            guard let tree = try? Parser.parse(Array(source.utf8)) else { continue }
+            let untyped = try Checker.resolve(tree, in: outer.environment)
+            _ = CostEstimator.estimate(untyped)
+            do {
+                _ = CostEstimator.estimate(try Checker.check(tree, in: outer.environment))
+            } catch {
+                #expect(error.problems.allSatisfy { (0...source.utf8.count).contains($0.offset) }, "\(source)")
+            }
+        }
     }
 
     @Test func `knows the host's functions by both ways to call them`() throws {

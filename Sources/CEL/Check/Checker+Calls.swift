@@ -136,6 +136,13 @@ extension Checker {
             named.append(signature(overload.parameters, isMember: isMember))
         }
         if overloads.count > Self.maxNamed { named.append("...") }
+        if name == "_==_" || name == "_!=_" {
+            let given = signature(types, isMember: false)
+            return problem(
+                at: offset,
+                "no overload of '\(name)' takes \(given); both must have one type, or one be in dyn(...)"
+            )
+        }
         let verb = overloads.count == 1 ? "is" : "are"
         return problem(
             at: offset,
@@ -156,27 +163,27 @@ extension Checker {
         if names.overloads(name).contains(where: \.isMember) {
             return problem(at: ast[id].offset, "'\(name)' is called on a value, as in x.\(name)(...)")
         }
-        let nearest = Names.nearest(to: name, among: names.functions(isMember: false))
-        let hint = nearest.map { "; did you mean '\($0)'?" }
-        return problem(at: ast[id].offset, "undeclared function '\(name)'\(hint ?? "")")
+        let hint = hint(name, among: names.functions(isMember: false))
+        return problem(at: ast[id].offset, "undeclared function '\(name)'\(hint)")
     }
 
     private mutating func unknownMember(_ id: NodeID, _ name: String) -> CELType {
         if names.function(Names.Path(rooted: name)) != nil {
             return problem(at: ast[id].offset, "'\(name)' is not called on a value, but as in \(name)(x)")
         }
-        let nearest = Names.nearest(to: name, among: names.functions(isMember: true))
-        let hint = nearest.map { "; did you mean '\($0)'?" }
-        return problem(at: ast[id].offset, "undeclared function '\(name)'\(hint ?? "")")
+        let hint = hint(name, among: names.functions(isMember: true))
+        return problem(at: ast[id].offset, "undeclared function '\(name)'\(hint)")
     }
 
     /// A problem if a call's receiver is the name space of functions, and the function is not in it.
     private mutating func unknownNamespace(_ id: NodeID, _ name: String, _ receiver: NodeID) -> CELType? {
-        guard let space = path(receiver), names.lookup(space) == nil, names.namespace(space) == nil else { return nil }
+        guard problems.count < Self.maxProblems, let space = path(receiver), names.lookup(space) == nil,
+            names.namespace(space) == nil
+        else { return nil }
         let known = names.functions(isMember: false).filter { $0.hasPrefix("\(space.text).") }
         guard !known.isEmpty else { return nil }
         let whole = "\(space.text).\(name)"
-        let hint = Names.nearest(to: whole, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        let hint = hint(whole, among: known)
         return problem(at: ast[id].offset, "undeclared function '\(whole)'\(hint)")
     }
 }

@@ -61,9 +61,8 @@ extension Checker {
         guard isTyped else { return .dyn }
         for (field, value) in zip(fields, values) {
             guard let expected = message.fields[field.name] else {
-                let hint = Names.nearest(to: field.name, among: message.fields.keys.sorted())
-                    .map { "; did you mean '\($0)'?" }
-                _ = problem(at: field.offset, "no field '\(field.name)' in '\(fullName)'\(hint ?? "")")
+                let hint = hint(field.name, among: message.fields.keys.sorted())
+                _ = problem(at: field.offset, "no field '\(field.name)' in '\(fullName)'\(hint)")
                 continue
             }
             let given = field.isOptional ? unwrapped(field.value) : value

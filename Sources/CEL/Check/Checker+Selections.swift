@@ -4,11 +4,13 @@ extension Checker {
     /// The local that a name means; the innermost wins.
     private func local(_ name: String) -> Local? { locals.last { $0.name == name } }
 
-    /// The dotted name that a chain of plain selections spells; nil when it starts at a local or at anything else.
+    /// The dotted name that a chain of plain selections spells.
+    ///
+    /// - Returns: nil when it starts at a local or at anything else, or when it is longer than all names that there are.
     func path(_ id: NodeID) -> Names.Path? {
         var segments: [String] = []
         var id = id
-        while true {
+        while segments.count < names.maxSegments {
             switch ast[id].kind {
             case .select(let operand, let field, .plain):
                 segments.append(field)
@@ -20,6 +22,7 @@ extension Checker {
             default: return nil
             }
         }
+        return nil
     }
 
     mutating func identifier(_ id: NodeID, _ name: String, isRooted: Bool) -> CELType {
@@ -39,8 +42,7 @@ extension Checker {
         if names.function(path) != nil {
             return problem(at: offset, "'\(path.text)' is a function; it can only be called")
         }
-        let known = names.roots + locals.map(\.name)
-        let hint = Names.nearest(to: path.text, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        let hint = hint(path.text, among: names.roots + locals.map(\.name))
         return problem(at: offset, "undeclared name '\(path.text)'\(hint)")
     }
 
@@ -97,8 +99,7 @@ extension Checker {
         guard let namespace = names.namespace(container), !hasMeaning(container) else { return nil }
         let offset = ast[id].offset
         if let inner = names.namespace(whole) { return bareNamespace(offset, whole, inner) }
-        let nearest = Names.nearest(to: field, among: names.fields(of: namespace))
-        let hint = nearest.map { "; did you mean '\(container.text).\($0)'?" } ?? ""
+        let hint = hint(field, among: names.fields(of: namespace), prefix: "\(container.text).")
         return problem(at: offset, "no field '\(field)' in '\(container.text)'\(hint)")
     }
 

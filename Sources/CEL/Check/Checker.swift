@@ -97,6 +97,14 @@ extension Checker {
         return Substitution.poison
     }
 
+    /// A suggestion for the end of a message; empty once nothing is reported any more, since it takes time.
+    func hint(_ name: String, among known: @autoclosure () -> [String], prefix: String = "") -> String {
+        guard isTyped, problems.count < Self.maxProblems, let nearest = Names.nearest(to: name, among: known()) else {
+            return ""
+        }
+        return "; did you mean '\(prefix)\(nearest)'?"
+    }
+
     /// A type as messages write it.
     mutating func text(_ type: CELType) -> String {
         let text = substitution.resolve(type, isFinal: true).description

@@ -9,6 +9,8 @@ struct Names {
     /// Beginnings of dotted variables: `request` where there is `request.model`.
     private let namespaces: Set<String>
     private let hostFunctions: [String: [Environment.Overload]]
+    /// How many parts the longest name has.
+    let maxSegments: Int
 
     init(_ environment: Environment) {
         self.environment = environment
@@ -32,6 +34,8 @@ struct Names {
         self.variables = variables
         self.namespaces = namespaces
         hostFunctions = Dictionary(grouping: environment.overloads, by: \.name)
+        let known = environment.variables.map(\.name) + environment.overloads.map(\.name) + [TypeNames.nullConstant]
+        maxSegments = known.map { $0.utf8.count { $0 == UInt8(ascii: ".") } + 1 }.max() ?? 1
     }
 
     /// A dotted name as written.
