@@ -56,11 +56,9 @@ public struct Expression: Sendable {
             guard case .call("matches", _, let arguments) = node.kind, let last = arguments.last,
                 case .literal(.string(let pattern)) = checked.ast[last].kind
             else { continue }
-            do throws(EvaluationError) {
-                _ = try Regex(pattern)
-            } catch {
-                problems.append(Problem(at: checked.ast[last].offset, "\(error.reason.message)"))
-            }
+            guard !Regex.isGood(pattern) else { continue }
+            let reason = EvaluationError.Reason.badPattern
+            problems.append(Problem(at: checked.ast[last].offset, "\(reason.message)"))
         }
         guard problems.isEmpty else { throw Problems(problems) }
     }

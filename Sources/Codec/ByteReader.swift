@@ -138,6 +138,13 @@ public struct ByteReader: Sendable {
         guard remaining == 0 else { throw CodecError(.trailingBytes, offset: offset) }
     }
 
+    /// Steps over a length and that many bytes, for a caller that keeps the input and wants no copy.
+    ///
+    /// - Parameter max: the longest that is accepted, in bytes; longer is `.tooLong`.
+    /// - Returns: where the bytes lie in the input.
+    /// - Throws: `.truncated` when the input ends first.
+    public mutating func slice(max: Int) throws(CodecError) -> Range<Int> { try range(max: max) }
+
     /// Steps over a length and its bytes; the returned range lies inside the input.
     private mutating func range(max: Int) throws(CodecError) -> Range<Int> {
         let start = offset

@@ -6,7 +6,6 @@ struct CodeBuilder {
     /// A segment in the making; jumps count from its own start.
     private struct Segment {
         var code: [Instruction] = []
-        var offsets: [UInt32] = []
     }
 
     private var finished: [Int: Segment] = [:]
@@ -15,7 +14,7 @@ struct CodeBuilder {
     private var constants: [Value] = []
     private var constantsByText: [ByteString: UInt32] = [:]
     private(set) var patterns: [ByteString] = []
-    private var sets: [[Value]] = []
+    private var sets: [LookupSet] = []
     private(set) var localCount = 0
 
     /// The place of the next instruction.
@@ -34,8 +33,9 @@ struct CodeBuilder {
     ) -> UInt32 {
         let place = position
         // Bounds are the verifier's to refuse; here they must only not trap.
-        open[open.count - 1].code.append(Instruction(operation: operation, a: UInt16(clamping: a), b: b, c: c))
-        open[open.count - 1].offsets.append(UInt32(clamping: offset))
+        open[open.count - 1].code.append(
+            Instruction(operation: operation, a: UInt16(clamping: a), b: b, c: c, offset: UInt32(clamping: offset))
+        )
         return place
     }
 
@@ -68,8 +68,8 @@ struct CodeBuilder {
     }
 
     /// A set's number.
-    mutating func set(_ elements: [Value]) -> UInt32 {
-        sets.append(elements)
+    mutating func set(_ set: LookupSet) -> UInt32 {
+        sets.append(set)
         return UInt32(sets.count - 1)
     }
 
@@ -102,7 +102,6 @@ struct CodeBuilder {
             guard let segment = finished[number] else { continue }
             let start = UInt32(parts.code.count)
             parts.segments.append(Int(start))
-            parts.offsets += segment.offsets
             for var instruction in segment.code {
                 if instruction.jump != nil { instruction.b += start }
                 if instruction.operation == .andStep || instruction.operation == .orStep { instruction.c += start }
@@ -110,7 +109,7 @@ struct CodeBuilder {
             }
         }
         parts.constants = constants
-        parts.patterns = patterns
+        parts.patterns = patterns.map { LazyRegex($0) }
         parts.sets = sets
         parts.localCount = localCount
         return parts

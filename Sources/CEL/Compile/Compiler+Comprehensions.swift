@@ -61,8 +61,8 @@ extension Compiler {
         let loop = begin(it, id, eachCost: eachCost, at: offset)
         let start = code.position
         compile(it.body)
-        let decided = code.emit(step, c: start, at: offset)
-        self.end(loop, at: offset)
+        let decided = code.emit(step, a: 1, c: start, at: offset)
+        code.patch(loop.head)
         code.emit(end, at: offset)
         let exhausted = code.emit(.jump, at: offset)
         code.patch(decided)

@@ -286,7 +286,7 @@ struct Compiler {
             compare(arguments[0], function, with: code.constant(constant), at: offset)
         case .matches:
             guard let pattern = text(arguments[1]), code.patterns.count < ProgramBounds.maxPatterns,
-                (try? Regex(pattern)) != nil
+                Regex.isGood(pattern)
             else { return false }
             compile(arguments[0])
             code.emit(.matches, b: code.pattern(pattern), at: offset)
@@ -296,14 +296,14 @@ struct Compiler {
                 return true
             }
             guard case .list = checked.ast[arguments[1]].kind, let folded = fold(arguments[1]),
-                case .list(let elements) = folded.value, LookupSet(elements) != nil
+                case .list(let elements) = folded.value, let set = LookupSet(elements)
             else { return false }
             code.charge(folded.cost, at: offset)
             if let variable = hostVariable(arguments[0]) {
-                code.emit(.isVariableInSet, b: variable, c: code.set(elements), at: offset)
+                code.emit(.isVariableInSet, b: variable, c: code.set(set), at: offset)
             } else {
                 compile(arguments[0])
-                code.emit(.isInSet, b: code.set(elements), at: offset)
+                code.emit(.isInSet, b: code.set(set), at: offset)
             }
         default:
             return false

@@ -32,6 +32,16 @@ private import CRE2
 
     deinit { unsafe weir_re2_free(compiled) }
 
+    /// Whether a text is a pattern; compiles it.
+    static func isGood(_ pattern: ByteString) -> Bool {
+        do throws(EvaluationError) {
+            _ = try Regex(pattern)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// Whether the pattern is found anywhere in a text; linear in the text.
     public func matches(_ text: ByteString) -> Bool {
         unsafe text.storage.withUnsafeBufferPointer { storage in

@@ -96,7 +96,7 @@ enum ConstantCodec {
     }
 
     /// Reads a value from bytes that may be anybody's.
-    static func read(_ reader: inout ByteReader, depth: Int = 0) throws(CodecError) -> Value {
+    static func read(_ reader: inout ByteReader, of source: [UInt8], depth: Int = 0) throws(CodecError) -> Value {
         let start = reader.offset
         guard depth < ProgramBounds.maxConstantDepth, let tag = Tag(rawValue: try reader.u8()) else {
             throw CodecError(.invalid, offset: start)
@@ -108,38 +108,51 @@ enum ConstantCodec {
         case .int: return .int(try reader.signed())
         case .uint: return .uint(try reader.varint())
         case .double: return .double(Double(bitPattern: try reader.u64()))
-        case .string: return .string(try text(&reader))
-        case .bytes: return .bytes(ByteString(try reader.bytes(max: ProgramBounds.maxBytes)))
-        case .list: return .list(try list(&reader, depth: depth))
-        case .map: return .map(try map(&reader, depth: depth, start: start))
+        case .string: return .string(try text(&reader, of: source))
+        case .bytes: return .bytes(ByteString(source, in: try reader.slice(max: ProgramBounds.maxBytes)))
+        case .list: return .list(try list(&reader, of: source, depth: depth))
+        case .map: return .map(try map(&reader, of: source, depth: depth, start: start))
         case .timestamp: return .timestamp(try timestamp(&reader, start: start))
         case .duration: return .duration(try reader.signed())
-        case .type: return .type(try text(&reader))
+        case .type: return .type(try text(&reader, of: source))
         case .none: return .optional(.none)
-        case .some: return .optional(OptionalValue(try read(&reader, depth: depth + 1)))
+        case .some: return .optional(OptionalValue(try read(&reader, of: source, depth: depth + 1)))
         case .address, .network: return .network(try network(&reader, hasPrefix: tag == .network, start: start))
         }
     }
 
-    private static func text(_ reader: inout ByteReader) throws(CodecError) -> ByteString {
-        ByteString(Array(try reader.string(max: ProgramBounds.maxBytes).utf8))
+    /// Text that shares the bytes that it was read from.
+    static func text(_ reader: inout ByteReader, of source: [UInt8]) throws(CodecError) -> ByteString {
+        let start = reader.offset
+        let text = ByteString(source, in: try reader.slice(max: ProgramBounds.maxBytes))
+        guard text.isValidUTF8 else { throw CodecError(.invalid, offset: start) }
+        return text
     }
 
-    private static func list(_ reader: inout ByteReader, depth: Int) throws(CodecError) -> [Value] {
+    private static func list(
+        _ reader: inout ByteReader,
+        of source: [UInt8],
+        depth: Int
+    ) throws(CodecError) -> [Value] {
         let count = try reader.count(max: ProgramBounds.maxBytes)
         var elements: [Value] = []
         elements.reserveCapacity(count)
-        for _ in 0..<count { elements.append(try read(&reader, depth: depth + 1)) }
+        for _ in 0..<count { elements.append(try read(&reader, of: source, depth: depth + 1)) }
         return elements
     }
 
-    private static func map(_ reader: inout ByteReader, depth: Int, start: Int) throws(CodecError) -> MapValue {
+    private static func map(
+        _ reader: inout ByteReader,
+        of source: [UInt8],
+        depth: Int,
+        start: Int
+    ) throws(CodecError) -> MapValue {
         let count = try reader.count(max: ProgramBounds.maxBytes, bytesEach: 2)
         var keys: [Value] = []
         var values: [Value] = []
         for _ in 0..<count {
-            keys.append(try read(&reader, depth: depth + 1))
-            values.append(try read(&reader, depth: depth + 1))
+            keys.append(try read(&reader, of: source, depth: depth + 1))
+            values.append(try read(&reader, of: source, depth: depth + 1))
         }
         do throws(EvaluationError) {
             return try MapValue(keys: keys, values: values)

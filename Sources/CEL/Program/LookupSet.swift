@@ -1,33 +1,65 @@
-// `x in ["a", "b", …]` with a literal list, which is what allowlists in rules are: sorted once, then a few comparisons
-// instead of one for each element.
+// `x in ["a", "b", …]` with a literal list, which is what allowlists in rules are: sorted once, by the compiler, then a
+// few comparisons instead of one for each element.
 
 /// The elements of a literal list of strings or of integers.
-struct LookupSet: Sendable {
-    /// The elements as the list has them: what an answer means, and what a `double` is compared with.
-    let elements: [Value]
-    private let strings: [ByteString]
-    private let integers: [Int64]
+struct LookupSet: Equatable, Sendable {
+    enum Elements: Equatable, Sendable {
+        /// By length, then octets: most comparisons end at the length.
+        case strings([ByteString])
+        case integers([Int64])
+    }
 
-    /// Makes a set.
+    /// In ascending order, none twice.
+    let elements: Elements
+    /// Elements of the list as it was written: what a look-up costs.
+    let listCount: Int
+
+    /// Makes a set of a list's elements.
     ///
-    /// - Returns: nil unless the elements are all strings, or all `int`, and not none.
-    init?(_ elements: [Value]) {
+    /// - Returns: nil unless they are all strings or all `int`, and not none.
+    init?(_ list: [Value]) {
         var strings: [ByteString] = []
         var integers: [Int64] = []
-        for element in elements {
+        for element in list {
             switch element {
             case .string(let text): strings.append(text)
             case .int(let integer): integers.append(integer)
             default: return nil
             }
         }
-        guard !elements.isEmpty, strings.isEmpty || integers.isEmpty else { return nil }
-        self.elements = elements
-        self.strings = strings.sorted { Self.order($0, $1) < 0 }
-        self.integers = integers.sorted()
+        guard !list.isEmpty, strings.isEmpty || integers.isEmpty else { return nil }
+        strings.sort { Self.order($0, $1) < 0 }
+        integers.sort()
+        elements = integers.isEmpty ? .strings(Self.unique(strings)) : .integers(Self.unique(integers))
+        listCount = list.count
     }
 
-    /// By length first: most comparisons end there.
+    private static func unique<Element: Equatable>(_ sorted: [Element]) -> [Element] {
+        sorted.indices.filter { $0 == 0 || sorted[$0] != sorted[$0 - 1] }.map { sorted[$0] }
+    }
+
+    /// Takes elements from anybody.
+    ///
+    /// - Returns: nil unless they are in order and no more than the list had.
+    init?(_ elements: Elements, listCount: Int) {
+        let count: Int
+        switch elements {
+        case .strings(let strings):
+            count = strings.count
+            for index in strings.indices.dropFirst() {
+                guard Self.order(strings[index - 1], strings[index]) < 0 else { return nil }
+            }
+        case .integers(let integers):
+            count = integers.count
+            for index in integers.indices.dropFirst() {
+                guard integers[index - 1] < integers[index] else { return nil }
+            }
+        }
+        guard (1...listCount).contains(count) else { return nil }
+        self.elements = elements
+        self.listCount = listCount
+    }
+
     @inline(__always)
     private static func order(_ one: ByteString, _ other: ByteString) -> Int {
         one.count == other.count ? one.compare(other) : one.count - other.count
@@ -35,36 +67,37 @@ struct LookupSet: Sendable {
 
     /// Whether an element equals the value, as `==` does.
     func contains(_ value: Value, _ meter: inout Meter) throws(EvaluationError) -> Bool {
-        switch value {
-        case .string(let text): return contains(text)
-        case .int(let integer): return contains(integer)
-        case .uint(let unsigned): return Int64(exactly: unsigned).map(contains) ?? false
-        case .double:
-            for element in elements where try Equality.isEqual(element, value, &meter) { return true }
+        switch (elements, value) {
+        case (.strings(let strings), .string(let text)):
+            var low = 0
+            var high = strings.count
+            while low < high {
+                let middle = (low + high) / 2
+                let order = Self.order(strings[middle], text)
+                if order == 0 { return true }
+                if order < 0 { low = middle + 1 } else { high = middle }
+            }
             return false
-        default: return false
+        case (.integers(let integers), .int(let integer)):
+            return Self.find(integer, in: integers)
+        case (.integers(let integers), .uint(let unsigned)):
+            return Int64(exactly: unsigned).map { Self.find($0, in: integers) } ?? false
+        case (.integers(let integers), .double):
+            // Equality rounds the integer, so that several can equal one double.
+            for integer in integers where try Equality.isEqual(.int(integer), value, &meter) { return true }
+            return false
+        default:
+            return false
         }
     }
 
-    private func contains(_ text: ByteString) -> Bool {
-        var low = 0
-        var high = strings.count
-        while low < high {
-            let middle = (low + high) / 2
-            let order = Self.order(strings[middle], text)
-            if order == 0 { return true }
-            if order < 0 { low = middle + 1 } else { high = middle }
-        }
-        return false
-    }
-
-    private func contains(_ integer: Int64) -> Bool {
+    private static func find(_ wanted: Int64, in integers: [Int64]) -> Bool {
         var low = 0
         var high = integers.count
         while low < high {
             let middle = (low + high) / 2
-            if integers[middle] == integer { return true }
-            if integers[middle] < integer { low = middle + 1 } else { high = middle }
+            if integers[middle] == wanted { return true }
+            if integers[middle] < wanted { low = middle + 1 } else { high = middle }
         }
         return false
     }

@@ -79,7 +79,8 @@ enum Operation: UInt8, CaseIterable, Sendable {
     case jump = 60
     /// bool → ; goes to b when it is false
     case branch = 61
-    /// so far, bool or error → so far; goes to b when it is decided. An error since c came here.
+    /// so far, bool or error → so far; goes to b when it is decided, else with a = 1 to the loop's head just before c. An
+    /// error since c came here.
     case andStep = 62
     /// so far → bool
     case andEnd = 63
@@ -115,6 +116,8 @@ struct Instruction: Equatable, Sendable {
     var a: UInt16 = 0
     var b: UInt32 = 0
     var c: UInt32 = 0
+    /// Bytes from the source's start, for errors.
+    var offset: UInt32 = 0
 }
 
 extension Operation {
@@ -129,10 +132,10 @@ extension Operation {
             .matches, .isInSet, .jump, .branch, .or, .orValue:
             (false, true, false)
         case .call, .lazyLocal, .optionalBind, .chargeIfLeft: (true, true, false)
-        case .member, .hasMember, .optionalMember, .andStep, .orStep, .isVariableInSet:
-            (false, true, true)
+        case .member, .hasMember, .optionalMember, .isVariableInSet: (false, true, true)
         case .compare: (true, false, true)
-        case .list, .map, .loopNext, .loopNextPair, .compareVariable, .compareLocal: (true, true, true)
+        case .list, .map, .loopNext, .loopNextPair, .compareVariable, .compareLocal, .andStep, .orStep:
+            (true, true, true)
         }
     }
 }
@@ -167,5 +170,11 @@ extension Instruction {
     }
 
     /// Whether the next instruction is never reached from this one.
-    var endsFlow: Bool { operation == .jump || operation == .end }
+    var endsFlow: Bool { operation == .jump || operation == .end || loopHead != nil }
+
+    /// Where a step of `all` or `exists` goes back to; nil for every other instruction.
+    var loopHead: Int? {
+        guard operation == .andStep || operation == .orStep, a == 1 else { return nil }
+        return Int(c) - 1
+    }
 }

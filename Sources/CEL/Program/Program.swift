@@ -5,17 +5,15 @@
 public final class Program: Sendable {
     /// The segments one after the other; the first is the expression, the others are lazy variables.
     let code: [Instruction]
-    /// Bytes of the source, for errors; by instruction.
-    let offsets: [UInt32]
     let constants: [Value]
     /// Where each segment begins in `code`.
     let segments: [Int]
-    let patterns: [Regex]
-    private let patternTexts: [ByteString]
+    let patterns: [LazyRegex]
     let sets: [LookupSet]
     /// Locals that the segments use together; they lie below the stack.
     let localCount: Int
-    /// Where an error at an instruction goes, if it stands in an operand of `&&` or `||`; by instruction.
+    /// Where an error at an instruction goes, if it stands in an operand of `&&` or `||`; by instruction, or empty when none
+    /// does.
     let handlers: [Handler]
     /// Locals and the deepest stack together.
     let slotCount: Int
@@ -32,12 +30,10 @@ public final class Program: Sendable {
 
     init(_ parts: ProgramParts, _ verified: Verifier.Result) {
         code = parts.code
-        offsets = parts.offsets
         constants = parts.constants
         segments = parts.segments
-        patterns = verified.patterns
-        patternTexts = parts.patterns
-        sets = verified.sets
+        patterns = parts.patterns
+        sets = parts.sets
         localCount = parts.localCount
         handlers = verified.handlers
         slotCount = verified.slotCount
@@ -50,11 +46,10 @@ public final class Program: Sendable {
     var parts: ProgramParts {
         ProgramParts(
             code: code,
-            offsets: offsets,
             constants: constants,
             segments: segments,
-            patterns: patternTexts,
-            sets: sets.map(\.elements),
+            patterns: patterns,
+            sets: sets,
             localCount: localCount
         )
     }
@@ -63,11 +58,10 @@ public final class Program: Sendable {
 /// A program as the compiler writes it or a decoder reads it: nothing is known of it yet.
 struct ProgramParts: Sendable {
     var code: [Instruction] = []
-    var offsets: [UInt32] = []
     var constants: [Value] = []
     var segments: [Int] = []
-    var patterns: [ByteString] = []
-    var sets: [[Value]] = []
+    var patterns: [LazyRegex] = []
+    var sets: [LookupSet] = []
     var localCount = 0
 }
 

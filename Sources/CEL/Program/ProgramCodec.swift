@@ -2,7 +2,7 @@
 // are read as if an attacker had made them; what comes out went through the verifier.
 //
 //     u8 version (1) │ u64 fingerprint of the environment │ varint locals
-//     count, constants │ count, patterns │ count of sets: each a count and its constants
+//     count, constants │ count, patterns │ count of sets: each u8 kind, varint length of the list, count, texts or signed varints
 //     count of segments but the first: each where it begins
 //     count, instructions: u8 operation, then the operands that it has, as varints │ the offsets, each less the one before
 //
@@ -35,14 +35,10 @@ extension Program {
         writer.write(varint: UInt64(localCount))
         writer.write(varint: UInt64(constants.count))
         for constant in constants { ConstantCodec.write(constant, to: &writer) }
-        let patterns = parts.patterns
         writer.write(varint: UInt64(patterns.count))
-        for pattern in patterns { writer.write(bytes: pattern.bytes) }
+        for pattern in patterns { writer.write(bytes: pattern.text.bytes) }
         writer.write(varint: UInt64(sets.count))
-        for set in sets {
-            writer.write(varint: UInt64(set.elements.count))
-            for element in set.elements { ConstantCodec.write(element, to: &writer) }
-        }
+        for set in sets { set.write(to: &writer) }
         writer.write(varint: UInt64(segments.count - 1))
         for start in segments.dropFirst() { writer.write(varint: UInt64(start)) }
         writer.write(varint: UInt64(code.count))
@@ -54,9 +50,9 @@ extension Program {
             if has.c { writer.write(varint: UInt64(instruction.c)) }
         }
         var previous: Int64 = 0
-        for offset in offsets {
-            writer.write(signed: Int64(offset) - previous)
-            previous = Int64(offset)
+        for instruction in code {
+            writer.write(signed: Int64(instruction.offset) - previous)
+            previous = Int64(instruction.offset)
         }
         return writer.bytes
     }
@@ -76,7 +72,7 @@ extension Program {
             let version = try reader.u8()
             guard version == Self.version else { throw CodecError(.invalid, offset: -1) }
             guard try reader.u64() == environment.fingerprint else { throw CodecError(.invalid, offset: -2) }
-            parts = try Self.parts(&reader)
+            parts = try Self.parts(&reader, bytes)
         } catch {
             switch error.offset {
             case -1: throw .unknownVersion(bytes[0])
@@ -91,36 +87,31 @@ extension Program {
         }
     }
 
-    private static func parts(_ reader: inout ByteReader) throws(CodecError) -> ProgramParts {
+    private static func parts(_ reader: inout ByteReader, _ bytes: [UInt8]) throws(CodecError) -> ProgramParts {
         var parts = ProgramParts()
         parts.localCount = try reader.integer(max: ProgramBounds.maxSlots)
-        for _ in 0..<(try reader.count(max: ProgramBounds.maxConstants)) {
-            parts.constants.append(try ConstantCodec.read(&reader))
-        }
+        var count = try reader.count(max: ProgramBounds.maxConstants)
+        parts.constants.reserveCapacity(count)
+        for _ in 0..<count { parts.constants.append(try ConstantCodec.read(&reader, of: bytes)) }
         for _ in 0..<(try reader.count(max: ProgramBounds.maxPatterns)) {
-            parts.patterns.append(ByteString(try reader.bytes(max: ProgramBounds.maxBytes)))
+            parts.patterns.append(LazyRegex(ByteString(bytes, in: try reader.slice(max: Regex.maxPatternBytes))))
         }
         for _ in 0..<(try reader.count(max: ProgramBounds.maxSets)) {
-            var elements: [Value] = []
-            for _ in 0..<(try reader.count(max: ProgramBounds.maxConstants)) {
-                elements.append(try ConstantCodec.read(&reader))
-            }
-            parts.sets.append(elements)
+            parts.sets.append(try LookupSet(&reader, of: bytes))
         }
         parts.segments = [0]
         for _ in 0..<(try reader.count(max: ProgramBounds.maxSegments - 1)) {
             parts.segments.append(try reader.integer(max: ProgramBounds.maxInstructions))
         }
-        let count = try reader.count(max: ProgramBounds.maxInstructions, bytesEach: 2)
+        count = try reader.count(max: ProgramBounds.maxInstructions, bytesEach: 2)
         parts.code.reserveCapacity(count)
-        parts.offsets.reserveCapacity(count)
         for _ in 0..<count { parts.code.append(try instruction(&reader)) }
         var previous: Int64 = 0
-        for _ in 0..<count {
+        for index in 0..<count {
             let start = reader.offset
             let (offset, overflows) = previous.addingReportingOverflow(try reader.signed())
             guard !overflows, let exact = UInt32(exactly: offset) else { throw CodecError(.invalid, offset: start) }
-            parts.offsets.append(exact)
+            parts.code[index].offset = exact
             previous = offset
         }
         try reader.expectEnd()
@@ -136,6 +127,46 @@ extension Program {
         if has.b { instruction.b = UInt32(try reader.integer(max: Int(UInt32.max))) }
         if has.c { instruction.c = UInt32(try reader.integer(max: Int(UInt32.max))) }
         return instruction
+    }
+}
+
+extension LookupSet {
+    fileprivate func write(to writer: inout ByteWriter) {
+        switch elements {
+        case .strings(let strings):
+            writer.write(u8: 0)
+            writer.write(varint: UInt64(listCount))
+            writer.write(varint: UInt64(strings.count))
+            for string in strings { writer.write(bytes: string.bytes) }
+        case .integers(let integers):
+            writer.write(u8: 1)
+            writer.write(varint: UInt64(listCount))
+            writer.write(varint: UInt64(integers.count))
+            for integer in integers { writer.write(signed: integer) }
+        }
+    }
+
+    fileprivate init(_ reader: inout ByteReader, of bytes: [UInt8]) throws(CodecError) {
+        let start = reader.offset
+        let kind = try reader.u8()
+        let listCount = try reader.integer(max: ProgramBounds.maxConstants)
+        let count = try reader.count(max: ProgramBounds.maxConstants)
+        let elements: Elements
+        if kind == 0 {
+            var strings: [ByteString] = []
+            strings.reserveCapacity(count)
+            for _ in 0..<count { strings.append(try ConstantCodec.text(&reader, of: bytes)) }
+            elements = .strings(strings)
+        } else {
+            var integers: [Int64] = []
+            integers.reserveCapacity(count)
+            for _ in 0..<count { integers.append(try reader.signed()) }
+            elements = .integers(integers)
+        }
+        guard kind <= 1, let set = LookupSet(elements, listCount: listCount) else {
+            throw CodecError(.invalid, offset: start)
+        }
+        self = set
     }
 }
 

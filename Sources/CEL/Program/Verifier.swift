@@ -5,7 +5,7 @@
 /// Why a program is none.
 struct VerifyError: Error, Equatable, Sendable {
     enum Reason: Sendable {
-        case sizes, operand, jump, height, region, unreachable, laziness, pattern, set
+        case sizes, operand, jump, height, region, unreachable, laziness
     }
 
     let reason: Reason
@@ -18,8 +18,6 @@ struct Verifier {
     /// What running needs beside the parts.
     struct Result {
         var handlers: [Program.Handler] = []
-        var patterns: [Regex] = []
-        var sets: [LookupSet] = []
         var slotCount = 0
     }
 
@@ -51,26 +49,20 @@ struct Verifier {
         try checkSizes()
         // A lazy segment may call only lower ones, and the expression, which is segment 0, all of them.
         needs = Array(repeating: 0, count: parts.segments.count)
-        for segment in Array(1..<parts.segments.count) + [0] { try flow(through: segment) }
+        var segment = 1
+        while segment < parts.segments.count {
+            try flow(through: segment)
+            segment += 1
+        }
+        try flow(through: 0)
         result.slotCount = parts.localCount + (needs.first ?? 0)
         guard result.slotCount <= ProgramBounds.maxSlots else { throw VerifyError(reason: .sizes, position: 0) }
         try findHandlers()
-        for (index, pattern) in parts.patterns.enumerated() {
-            do throws(EvaluationError) {
-                result.patterns.append(try Regex(pattern))
-            } catch {
-                throw VerifyError(reason: .pattern, position: index)
-            }
-        }
-        for (index, elements) in parts.sets.enumerated() {
-            guard let set = LookupSet(elements) else { throw VerifyError(reason: .set, position: index) }
-            result.sets.append(set)
-        }
     }
 
     private func checkSizes() throws(VerifyError) {
         let isRight =
-            (1...ProgramBounds.maxInstructions).contains(parts.code.count) && parts.offsets.count == parts.code.count
+            (1...ProgramBounds.maxInstructions).contains(parts.code.count)
             && parts.constants.count <= ProgramBounds.maxConstants
             && (0...ProgramBounds.maxSlots).contains(parts.localCount)
             && (1...ProgramBounds.maxSegments).contains(parts.segments.count)
@@ -107,6 +99,7 @@ struct Verifier {
                 try join(height + jump.extra, at: jump.target, from: position, in: range)
                 needs[segment] = max(needs[segment], height + jump.extra)
             }
+            if let head = instruction.loopHead { try join(height, at: head, from: position, in: range) }
             if instruction.operation == .end {
                 guard left == 0 else { throw VerifyError(reason: .height, position: position) }
             }
@@ -158,7 +151,7 @@ struct Verifier {
             case .chargeIfLeft: a + 1 < parts.localCount
             case .loopNext: a + 2 < parts.localCount
             case .loopNextPair: a + 3 < parts.localCount
-            case .andStep, .orStep: c < position
+            case .andStep, .orStep: a <= 1 && c < position && c >= a
             case .fail: EvaluationError.Reason(rawValue: UInt8(truncatingIfNeeded: a)) != nil && a <= UInt8.max
             default: true
             }
@@ -184,6 +177,7 @@ struct Verifier {
 
     /// Finds the innermost operand of `&&` or `||` around each instruction, from the last to the first, in one pass.
     private mutating func findHandlers() throws(VerifyError) {
+        guard parts.code.contains(where: { $0.operation == .andStep || $0.operation == .orStep }) else { return }
         result.handlers = Array(repeating: .none, count: parts.code.count)
         var around: [(start: Int, handler: Program.Handler)] = []
         for segment in parts.segments.indices {

@@ -27,9 +27,10 @@ struct Machine {
                 return try execute(&position, &top, &stack, resolver, &meter)
             } catch {
                 var error = error
-                if error.offset == 0 { error.offset = program.offsets[position] }
+                if error.offset == 0 { error.offset = program.code[position].offset }
+                guard !program.handlers.isEmpty, !error.isAbort else { throw error }
                 let handler = program.handlers[position]
-                guard handler.target >= 0, !error.isAbort else { throw error }
+                guard handler.target >= 0 else { throw error }
                 position = Int(handler.target)
                 top = base + Int(handler.height)
                 stack[top] = .error(error)
@@ -75,7 +76,7 @@ struct Machine {
                 try meter.charge(1)
                 let set = program.sets[Int(instruction.c)]
                 let value = try Self.present(resolver.value(of: b), orElse: .unknownVariable)
-                try meter.charge(UInt64(set.elements.count))
+                try meter.charge(UInt64(set.listCount))
                 stack[top] = .bool(try set.contains(value, &meter))
                 top += 1
             case .call:
@@ -96,6 +97,10 @@ struct Machine {
                 } else {
                     absorb(&stack, top)
                 }
+                if instruction.a == 1 {
+                    position = Int(instruction.c) - 1
+                    continue
+                }
             case .andEnd, .orEnd:
                 if case .error(let error) = stack[top - 1] { throw error }
             case .branch:
@@ -110,7 +115,7 @@ struct Machine {
                 continue
             case .isInSet:
                 let set = program.sets[b]
-                try meter.charge(UInt64(set.elements.count))
+                try meter.charge(UInt64(set.listCount))
                 stack[top - 1] = .bool(try set.contains(stack[top - 1], &meter))
             case .member:
                 try meter.charge(2)
@@ -250,7 +255,7 @@ struct Machine {
 
     private func matches(_ value: Value, pattern: Int, _ meter: inout Meter) throws(EvaluationError) -> Bool {
         guard case .string(let text) = value else { throw EvaluationError(.noSuchOverload) }
-        return try program.patterns[pattern].search(text, &meter)
+        return try program.patterns[pattern].regex().search(text, &meter)
     }
 
     /// Whether the host has a value, or that value as an optional.
