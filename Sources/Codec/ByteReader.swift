@@ -54,6 +54,15 @@ public struct ByteReader: Sendable {
 
     /// Reads a varint of at most 64 bits; a form longer than needed is `.invalid`, so that each value has one form.
     public mutating func varint() throws(CodecError) -> UInt64 {
+        // Nearly all are of one byte.
+        if offset < bytes.count, bytes[offset] < 0x80 {
+            defer { offset += 1 }
+            return UInt64(bytes[offset])
+        }
+        return try longVarint()
+    }
+
+    private mutating func longVarint() throws(CodecError) -> UInt64 {
         var value: UInt64 = 0
         var position = offset
         for index in 0..<10 {

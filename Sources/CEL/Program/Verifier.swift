@@ -85,8 +85,10 @@ struct Verifier {
     private mutating func flow(through segment: Int) throws(VerifyError) {
         let range = range(of: segment)
         heights[range.lowerBound] = 0
+        let code = parts.code
+        var need = 0
         for position in range {
-            let instruction = parts.code[position]
+            let instruction = code[position]
             try checkOperands(instruction, at: position, in: segment)
             guard heights[position] >= 0 else { throw VerifyError(reason: .unreachable, position: position) }
             let effect = instruction.effect
@@ -94,10 +96,10 @@ struct Verifier {
             guard left >= 0 else { throw VerifyError(reason: .height, position: position) }
             let height = left + effect.pushes
             let nested = instruction.operation == .lazyLocal ? needs[Int(instruction.b)] : 0
-            needs[segment] = max(needs[segment], height, height - 1 + nested)
+            need = max(need, height, height - 1 + nested)
             if let jump = instruction.jump {
                 try join(height + jump.extra, at: jump.target, from: position, in: range)
-                needs[segment] = max(needs[segment], height + jump.extra)
+                need = max(need, height + jump.extra)
             }
             if let head = instruction.loopHead { try join(height, at: head, from: position, in: range) }
             if instruction.operation == .end {
@@ -107,6 +109,7 @@ struct Verifier {
             guard position + 1 < range.upperBound else { throw VerifyError(reason: .jump, position: position) }
             try join(height, at: position + 1, from: position, in: range)
         }
+        needs[segment] = need
     }
 
     private mutating func join(_ height: Int, at target: Int, from position: Int, in range: Range<Int>)
