@@ -133,6 +133,24 @@ import Testing
         var meter = Meter(limit: 10_000)
         var calls = 0
         while (try? Library.call(.matches, [.text("a"), .text("a{1,100}")].span, &meter)) != nil { calls += 1 }
+        #expect(calls > 50)
         #expect(calls < 250)
+    }
+
+    // Reading `\pL` takes RE2 0.2 ms, and turning it into a program one; both were measured.
+    @Test(arguments: [
+        "\\pL", "\\pL{30}", "(?i)" + String(repeating: "\\pL|", count: 200), "((\\pL{30}){30}){30}",
+        String(repeating: "\\pL?", count: 250), "((a{100}){10})", String(repeating: "(x+x+)+", count: 140),
+    ])
+    func `cannot be made to compile for long by a request`(pattern: String) {
+        var meter = Meter(limit: 10_000)
+        let start = ContinuousClock.now
+        var last: EvaluationError?
+        while last?.isAbort != true {
+            do throws(EvaluationError) {
+                _ = try Library.call(.matches, [.text("hello world"), .text(pattern)].span, &meter)
+            } catch { last = error }
+        }
+        #expect(ContinuousClock.now - start < .seconds(1))
     }
 }

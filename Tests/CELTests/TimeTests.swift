@@ -142,7 +142,7 @@ import Testing
             octets[Int.random(in: 0..<octets.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
         }
         octets.removeLast(Int.random(in: 0...(seed % 2 == 0 ? 0 : octets.count), using: &generator))
-        let zone = TimeZone(octets)
+        let zone = Zone(octets)
         _ = zone?.offset(at: Timestamp.range.lowerBound)
         _ = zone?.offset(at: Timestamp.range.upperBound)
     }
