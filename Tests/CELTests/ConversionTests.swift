@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test func `print doubles that read back`() {
-        var generator = Seeded(seed: 7)
+        var generator = RandomBits(seed: 7)
         for _ in 0..<20_000 {
             let double = Double(bitPattern: generator.next())
             guard double.isFinite else { continue }
@@ -103,7 +103,7 @@ import Testing
 }
 
 /// A small generator with a seed (splitmix64), so that a failure can be repeated.
-struct Seeded: RandomNumberGenerator {
+struct RandomBits: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }

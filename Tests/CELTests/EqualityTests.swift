@@ -40,7 +40,7 @@ import Testing
         let one = Value.map(try MapValue(keys: [.int(1), .text("a")], values: [.uint(2), .null]))
         let other = Value.map(try MapValue(keys: [.text("a"), .uint(1)], values: [.null, .double(2)]))
         #expect(outcome(.equal, [one, other]) == "true")
-        #expect(outcome(.equal, [one, try map(["a": .null, "b": .null])]) == "false")
+        #expect(outcome(.equal, [one, try textMap(["a": .null, "b": .null])]) == "false")
         #expect(outcome(.isIn, [.double(1), one]) == "true")
         #expect(outcome(.isIn, [.null, one]) == "false")
     }

@@ -46,18 +46,18 @@ import Testing
         ] as [(Function, [Value], UInt64)]
     )
     func `costs`(function: Function, arguments: [Value], expected: UInt64) {
-        #expect(cost(function, arguments) == expected)
+        #expect(callCost(function, arguments) == expected)
     }
 
     @Test func `costs the smaller of two sizes, whichever side it is on`() {
         let long = Value.text(String(repeating: "é", count: 1_000))
         for short in [Value.text("aé"), .text(String(repeating: "é", count: 300))] {
             let expected = UInt64(short.costSize + 9) / 10
-            #expect(cost(.equal, [long, short]) == expected)
-            #expect(cost(.equal, [short, long]) == expected)
-            #expect(cost(.less, [long, short]) == expected)
+            #expect(callCost(.equal, [long, short]) == expected)
+            #expect(callCost(.equal, [short, long]) == expected)
+            #expect(callCost(.less, [long, short]) == expected)
         }
-        #expect(cost(.equal, [long, .int(1)]) == 1)
+        #expect(callCost(.equal, [long, .int(1)]) == 1)
     }
 
     // Each of these makes or follows far more than a small meter pays for.

@@ -32,7 +32,7 @@ import Testing
 
     /// Where random calls come from.
     private struct Source {
-        private var generator: Seeded
+        private var generator: RandomBits
         private var made: [Value] = [.null]
 
         private static let texts = [
@@ -48,7 +48,7 @@ import Testing
         ]
         private static let integers: [Int64] = [0, 1, -1, 2, 3, 7, 63, 64, 100, 10_000_000, .max, .min, .min + 1]
 
-        init(seed: UInt64) { generator = Seeded(seed: seed) }
+        init(seed: UInt64) { generator = RandomBits(seed: seed) }
 
         mutating func pick<Element>(_ elements: [Element]) -> Element {
             elements[Int.random(in: 0..<elements.count, using: &generator)]

@@ -31,7 +31,7 @@ func outcome(_ function: Function, _ arguments: [Value]) -> String {
 }
 
 /// Units that a call costs, and whether it was done.
-func cost(_ function: Function, _ arguments: [Value], limit: UInt64 = 1_000_000_000) -> UInt64 {
+func callCost(_ function: Function, _ arguments: [Value], limit: UInt64 = 1_000_000_000) -> UInt64 {
     var meter = Meter(limit: limit)
     _ = try? Library.call(function, arguments.span, &meter)
     return meter.cost
@@ -61,12 +61,12 @@ func written(_ value: Value) -> String {
 }
 
 /// A map of string keys.
-func map(_ entries: KeyValuePairs<String, Value>) throws -> Value {
+func textMap(_ entries: KeyValuePairs<String, Value>) throws -> Value {
     .map(try MapValue(keys: entries.map { .text($0.key) }, values: entries.map(\.value)))
 }
 
 /// A timestamp or duration or network from its text.
-func read(_ function: Function, _ text: String) throws -> Value {
+func converted(_ function: Function, _ text: String) throws -> Value {
     var meter = Meter(limit: 100)
     return try Library.call(function, [.text(text)].span, &meter)
 }

@@ -44,7 +44,7 @@ import Testing
         ] as [(String, Function, String)]
     )
     func `is of kinds`(address: String, function: Function, expected: String) throws {
-        #expect(outcome(function, [try read(.toIP, address)]) == expected)
+        #expect(outcome(function, [try converted(.toIP, address)]) == expected)
     }
 }
 
@@ -78,9 +78,9 @@ import Testing
         ] as [(String, Function, String, String)]
     )
     func `contains`(network: String, function: Function, part: String, expected: String) throws {
-        let network = try read(.toCIDR, network)
+        let network = try converted(.toCIDR, network)
         #expect(outcome(function, [network, .text(part)]) == expected)
-        if let value = try? read(function == .containsIP ? .toIP : .toCIDR, part) {
+        if let value = try? converted(function == .containsIP ? .toIP : .toCIDR, part) {
             #expect(outcome(function, [network, value]) == expected)
             let other: Function = function == .containsIP ? .containsCIDR : .containsIP
             #expect(outcome(other, [network, value]) == "noSuchOverload")
@@ -88,13 +88,13 @@ import Testing
     }
 
     @Test func `has an address, a prefix and a mask`() throws {
-        let network = try read(.toCIDR, "192.168.77.1/18")
+        let network = try converted(.toCIDR, "192.168.77.1/18")
         #expect(outcome(.toIP, [network]) == "192.168.77.1")
         #expect(outcome(.prefixLength, [network]) == "18")
         #expect(outcome(.masked, [network]) == "192.168.64.0/18")
-        #expect(outcome(.masked, [try read(.toCIDR, "2001:db8:ffff::1/33")]) == "2001:db8:8000::/33")
-        #expect(outcome(.masked, [try read(.toCIDR, "::ff/124")]) == "::f0/124")
+        #expect(outcome(.masked, [try converted(.toCIDR, "2001:db8:ffff::1/33")]) == "2001:db8:8000::/33")
+        #expect(outcome(.masked, [try converted(.toCIDR, "::ff/124")]) == "::f0/124")
         #expect(outcome(.family, [network]) == "noSuchOverload")
-        #expect(outcome(.equal, [network, try read(.toCIDR, "192.168.64.0/18")]) == "false")
+        #expect(outcome(.equal, [network, try converted(.toCIDR, "192.168.64.0/18")]) == "false")
     }
 }

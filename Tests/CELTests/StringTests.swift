@@ -76,7 +76,7 @@ import Testing
 
     @Test(arguments: 0..<200 as Range<UInt64>)
     func `are searched as the obvious search does`(seed: UInt64) {
-        var generator = Seeded(seed: seed)
+        var generator = RandomBits(seed: seed)
         func text(_ range: ClosedRange<Int>) -> [UInt8] {
             (0..<Int.random(in: range, using: &generator)).map { _ in "aab".utf8.randomElement(using: &generator) ?? 97
             }
