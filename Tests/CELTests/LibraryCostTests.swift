@@ -64,7 +64,11 @@ import Testing
     @Test func `stops before it makes what the meter does not pay for`() throws {
         let long = Value.text(String(repeating: "a", count: 10_000))
         let many = Value.list(Array(repeating: long, count: 10_000))
+        let numbers = Value.list((0..<10_000).map { .int($0) })
+        let others = Value.list((0..<10_000).map { .int($0) })
+        let shared = [Value.list(Array(repeating: numbers, count: 100)), .list(Array(repeating: others, count: 100))]
         let calls: [(Function, [Value])] = [
+            (.equal, shared),
             (.range, [.int(10_000_000)]), (.join, [many]), (.replace, [long, .text(""), long]), (.add, [many, many]),
             (.sort, [many]), (.distinct, [many]), (.setIntersects, [many, many]),
             (.format, [.text("%s"), .list([many])]),
