@@ -145,5 +145,5 @@ enum Library {
     }
 
     /// How deep values may be nested where functions follow them: deeper ones end the evaluation, since the stack would.
-    static let maxDepth = 256
+    static let maxDepth = 128
 }

@@ -55,7 +55,7 @@ enum Math {
     static func absolute(_ value: Value, _ meter: inout Meter) throws(EvaluationError) -> Value {
         try meter.charge(1)
         switch value {
-        case .uint, .double(.zero...): return value
+        case .uint: return value
         case .double(let double): return .double(double.magnitude)
         case .int(let int):
             guard int < 0 else { return value }
@@ -107,8 +107,7 @@ enum Math {
         }
     }
 
-    private static func bits<Number: FixedWidthInteger>(_ function: Function, _ left: Number, _ right: Number) -> Number
-    {
+    private static func bits<Bits: FixedWidthInteger>(_ function: Function, _ left: Bits, _ right: Bits) -> Bits {
         switch function {
         case .bitOr: left | right
         case .bitAnd: left & right

@@ -4,10 +4,12 @@
 enum Strings {
     static func contains(_ text: Value, _ part: Value, _ meter: inout Meter) throws(EvaluationError) -> Value {
         let (text, part) = try strings(text, part)
+        try meter.touch((text.count + part.count) >> 4)
         let rows = tenths(text.codePointCount)
         let columns = tenths(part.codePointCount)
         try meter.charge(rows.multipliedReportingOverflow(by: columns).overflow ? .max : rows * columns)
         guard !part.isEmpty else { return .bool(true) }
+        guard part.count <= text.count else { return .bool(false) }
         return .bool(Needle(part).first(in: text, from: 0) != nil)
     }
 
@@ -44,7 +46,9 @@ enum Strings {
         try chargeSearch(text, part, &meter)
         guard let start = text.offset(after: from) else { throw EvaluationError(.indexOutOfRange) }
         guard !part.isEmpty else { return .int(from) }
-        guard let found = Needle(part).first(in: text, from: start) else { return .int(-1) }
+        guard part.count <= text.count - start, let found = Needle(part).first(in: text, from: start) else {
+            return .int(-1)
+        }
         return .int(Int64(text.codePoints(before: found)))
     }
 
@@ -146,6 +150,7 @@ enum Strings {
         guard case .string(let text) = text else { throw EvaluationError(.noSuchOverload) }
         try meter.charge(traversing: text.codePointCount)
         try meter.touch(text.count)
+        guard text.count < ByteString.maxCount / 3 else { throw EvaluationError(.workLimitExceeded) }
         var bytes: [UInt8] = [UInt8(ascii: "\"")]
         bytes.reserveCapacity(text.count + 2)
         var offset = 0
@@ -199,9 +204,9 @@ enum Strings {
         _ part: ByteString,
         _ meter: inout Meter
     ) throws(EvaluationError) {
+        // When one of them is empty the other costs nothing, and is counted all the same.
+        try meter.touch((text.count + part.count) >> 4)
         try meter.charge(1 + tenths(text.codePointCount, times: part.codePointCount))
-        // A part that is empty costs nothing more, and the text is counted all the same.
-        try meter.touch(text.count >> 4)
     }
 
     private static func changeCase(

@@ -21,10 +21,10 @@ enum TimeZones {
     /// A zone's rules; nil when there is none of that name.
     ///
     /// Reads a file the first time: programs ask for their constant zones when they are compiled.
-    static func zone(named name: ByteString) -> TimeZone? {
+    static func zone(named name: ByteString) -> Zone? {
         guard isName(name) else { return nil }
         if let known = cache.withLock({ $0[name] }) { return known }
-        guard let file = ZoneFile.read(name), let zone = TimeZone(file) else { return nil }
+        guard let file = ZoneFile.read(name), let zone = Zone(file) else { return nil }
         cache.withLock { zones in
             // A key of its own, so that a name does not keep the request alive in which it stood.
             if zones.count < maxCached { zones[ByteString(name.bytes)] = zone }
@@ -36,7 +36,7 @@ enum TimeZones {
     /// "America/Argentina/ComodRivadavia" has 33.
     private static let maxNameBytes = 64
     private static let maxCached = 64
-    private static let cache = Mutex<[ByteString: TimeZone]>([:])
+    private static let cache = Mutex<[ByteString: Zone]>([:])
 
     /// Whether a name can be a zone's: it is part of a file's name, so nothing but letters, digits and `_+-/`.
     ///

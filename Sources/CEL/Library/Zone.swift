@@ -3,7 +3,7 @@
 //     header (44) | block of version 1 | header (44) | times 8 × n | types n | types' details 6 × m | … | "\n" rule "\n"
 
 /// A zone: when its clock was changed, and to what.
-final class TimeZone: Sendable {
+final class Zone: Sendable {
     /// When the clock changes, ascending.
     private let times: [Int64]
     /// To which offset, for each time.
