@@ -105,7 +105,7 @@ let package = Package(
             "Gateway",
             path: "dataplane/Gateway",
             [
-                "Breaker", "Codec", "LLMWire", "Ledger", "Limits", "Policy", "Reactor", "Secrets", "Snapshot",
+                "Breaker", "CEL", "Codec", "LLMWire", "Ledger", "Limits", "Policy", "Reactor", "Secrets", "Snapshot",
                 "Telemetry", "Tokens", logging,
             ] + nio
         ),
@@ -131,7 +131,7 @@ let package = Package(
         program(
             "weir",
             path: "Sources/weir",
-            ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
+            ["CEL", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
         ),
 
         tests(
@@ -147,6 +147,7 @@ let package = Package(
             "NodeTests",
             ["Gateway", "Ledger", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
         ),
+        tests("CELTests", ["AllocationCounter", "CEL", "Codec"]),
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
         tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),

@@ -1,6 +1,6 @@
 // What the expressions of one request may cost together: a hundred rules at their own limit must not make a slow request.
 
-public import CEL
+import CEL
 
 /// Units left for a request's expressions; a unit is some 10 ns of work.
 public struct EvaluationBudget: Sendable {

@@ -27,20 +27,26 @@ struct CheckRow: Sendable, CustomTestStringConvertible {
     private static func read(_ name: String) -> [CheckRow] {
         fixture(name).map { row in
             let declarations = row["type_env"] as? [[String: Any]] ?? []
-            var environment = Environment(container: row["container"] as? String ?? "")
+            var variables: [Environment.Variable] = []
+            var overloads: [Environment.Overload] = []
             for declaration in declarations {
                 let name = declaration["name"] as? String ?? ""
                 if let type = declaration["type"] as? String {
-                    environment.variables.append(Environment.Variable(name, TypeText.read(type)))
+                    variables.append(Environment.Variable(name, TypeText.read(type)))
                 }
                 for overload in declaration["overloads"] as? [[String: Any]] ?? [] {
                     let parameters = (overload["params"] as? [String] ?? []).map(TypeText.read)
                     let result = TypeText.read(overload["result"] as? String ?? "")
-                    environment.overloads.append(
+                    overloads.append(
                         Environment.Overload(name, isMember: overload["member"] as? Bool == true, parameters, result)
                     )
                 }
             }
+            let environment = Environment(
+                variables: variables,
+                overloads: overloads,
+                container: row["container"] as? String ?? ""
+            )
             return CheckRow(
                 id: row["id"] as? String ?? "",
                 expression: row["expr"] as? String ?? "",

@@ -100,7 +100,9 @@ import Testing
         ),
         ("{\"kind\":\"request_size\",\"config\":{},\"scope\":{\"global\":true}}", "/config/max_bytes"),
         ("{\"kind\":\"nothing\",\"config\":{},\"scope\":{\"global\":true}}", "/kind"),
-        ("{\"kind\":\"cel\",\"config\":{\"deny_if\":\"true\"},\"scope\":{\"global\":true}}", "/kind"),
+        ("{\"kind\":\"cel\",\"config\":{\"deny_if\":\"request.n\"},\"scope\":{\"global\":true}}", "/config/deny_if"),
+        ("{\"kind\":\"cel\",\"config\":{\"allow_if\":\"a ||\"},\"scope\":{\"global\":true}}", "/config/allow_if"),
+        ("{\"kind\":\"cel\",\"config\":{},\"scope\":{\"global\":true}}", "/config"),
         ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{\"global\":false}}", "/scope/global"),
         ("{\"kind\":\"request_size\",\"config\":{\"max_bytes\":1},\"scope\":{}}", "/scope"),
         (
@@ -122,13 +124,31 @@ import Testing
         await plane.stop()
     }
 
-    @Test func `of a kind whose engine is missing says so`() async throws {
+    @Test func `with an expression is checked where it is written`() async throws {
         let plane = try await TestPlane.start()
-        let body = "{\"kind\":\"cel\",\"config\":{\"deny_if\":\"true\"},\"scope\":{\"global\":true}}"
-        let reply = try await plane.send("POST", "/v1/policies", body)
-        #expect(reply.json["errors"]?.arrayValue?.first?["reason"] == "cel: its engine is not built yet")
-        let checked = try await plane.send("POST", "/v1/policies/validate", body)
-        #expect(checked.status == 200 && checked.json["valid"] == .bool(false))
+        func body(_ expression: String) -> String {
+            "{\"kind\":\"cel\",\"config\":{\"deny_if\":\"\(expression)\"},\"scope\":{\"global\":true}}"
+        }
+        let good = try await plane.send("POST", "/v1/policies/validate", body("request.n > 2 && app.tier == 'free'"))
+        #expect(good.status == 200 && good.json["valid"] == .bool(true), "\(good.json.text)")
+        let facts = try #require(good.json["facts"])
+        #expect(facts["type"] == "bool")
+        #expect(facts["estimated_cost"]?["max"]?.integerValue == 4)
+        #expect((facts["program_bytes"]?.integerValue ?? 0) > 10)
+
+        let bad = try await plane.send("POST", "/v1/policies/validate", body("true ||\\n request.modle == 'x'"))
+        #expect(bad.status == 200 && bad.json["valid"] == .bool(false))
+        let error = try #require(bad.json["errors"]?.arrayValue?.first)
+        #expect(error["path"] == "/config/deny_if")
+        #expect(error["line"] == .integer(2))
+        #expect(error["column"] == .integer(9), "\(error.text)")
+        #expect(error["reason"]?.stringValue?.contains("did you mean 'model'") == true, "\(error.text)")
+        #expect(error["excerpt"]?.stringValue?.contains("\n |  request.modle == 'x'\n |") == true, "\(error.text)")
+
+        // What is broken is not stored either, and the rule says so in the same words.
+        let refused = try await plane.send("POST", "/v1/policies", body("true ||\\n request.modle == 'x'"))
+        #expect(refused.status == 422)
+        #expect(refused.json["errors"] == bad.json["errors"])
         await plane.stop()
     }
 

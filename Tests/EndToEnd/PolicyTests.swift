@@ -50,6 +50,33 @@ extension EndToEnd {
                 reason: "request_too_large"
             ),
             Case(
+                name: "cel, deny_if",
+                kind: "cel",
+                config: ["deny_if": "request.max_tokens > 100 && request.model.startsWith('mock')"],
+                allowed: chat("Hello", ["max_tokens": 100]),
+                refused: chat("Hello", ["max_tokens": 101]),
+                status: 403,
+                reason: "denied"
+            ),
+            Case(
+                name: "cel, allow_if",
+                kind: "cel",
+                config: ["allow_if": "request.?max_tokens.orValue(0) <= 100 && size(app.tags) == 0"],
+                allowed: chat(),
+                refused: chat("Hello", ["max_tokens": 101]),
+                status: 403,
+                reason: "denied"
+            ),
+            Case(
+                name: "cel, an expression that errors",
+                kind: "cel",
+                config: ["deny_if": "request.metadata['team'] == 'x'"],
+                allowed: chat("Hello", ["metadata": ["team": "y"]]),
+                refused: chat(),
+                status: 403,
+                reason: "evaluation_failed"
+            ),
+            Case(
                 name: "token_limit, prompt",
                 kind: "token_limit",
                 config: ["max_prompt_tokens": 400],
@@ -206,14 +233,44 @@ extension EndToEnd {
             #expect(try await system.provider.requests(holding: mark).isEmpty)
         }
 
-        @Test func `of kind cel is refused with a reason until there is an engine`() async throws {
-            let answer = try await system.admin.send(
-                "POST",
-                "/v1/policies",
-                ["name": "cel", "kind": "cel", "config": ["deny_if": "true"], "scope": ["global": true]]
+        @Test func `of kind cel tells the client the admin's words, or the general ones, and nothing of the rule`()
+            async throws
+        {
+            let app = try await system.makeApp()
+            _ = try await app.add(
+                "cel",
+                ["deny_if": "request.n == 3", "message": "three \"answers\" need a ticket"]
             )
-            #expect(answer.status == 422)
-            #expect(answer.response.text.contains("cel: its engine is not built yet"))
+            _ = try await app.add("cel", ["deny_if": "request.headers['x-secret-rule'] == 'yes' && request.n > 1"])
+            let worded = try await app.send(chat("Hello", ["n": 3]))
+            #expect(worded.status == 403)
+            let error = try JSONValue(parsing: worded.body)["error"]
+            #expect(error?["message"]?.text == "three \"answers\" need a ticket")
+            // The second rule asks for a header that is not there; with n = 1 that does not matter, with n = 2 it does.
+            #expect(try await app.send(chat()).status == 200)
+            let failed = try await app.send(chat("Hello", ["n": 2]))
+            #expect(failed.status == 403)
+            let general = try JSONValue(parsing: failed.body)["error"]
+            #expect(general?["message"]?.text == "request not allowed")
+            #expect(general?["code"]?.text == "permission_denied")
+            for text in [worded.text, failed.text] {
+                for secret in ["request.", "x-secret", "no such key", "deny_if"] { #expect(!text.contains(secret)) }
+            }
+        }
+
+        @Test func `of kind cel that fails and may, lets the request pass`() async throws {
+            let app = try await system.makeApp()
+            try await system.admin.call(
+                "POST",
+                "/v1/policies?wait=applied",
+                [
+                    "name": .string("open-\(UUID().uuidString)"), "kind": "cel",
+                    "config": ["deny_if": "request.user == 'x'"],
+                    "scope": ["app": .string(app.id)], "on_error": "allow",
+                ]
+            )
+            #expect(try await app.send(chat()).status == 200)
+            #expect(try await app.send(chat("Hello", ["user": "x"])).status == 403)
         }
     }
 

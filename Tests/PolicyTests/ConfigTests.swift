@@ -203,9 +203,9 @@ private let rows: [ConfigRow] = [
 @Suite struct `The registry` {
     @Test func `knows its kinds by their exact names`() {
         let registry = PolicyRegistry.standard
-        #expect(registry.names == ["model_allowlist", "request_size", "token_limit", "rate_limit"])
+        #expect(registry.names == ["model_allowlist", "request_size", "cel", "token_limit", "rate_limit"])
         for name in registry.names { #expect(registry.kind(named: name)?.name == name) }
-        for name in ["cel", "Rate_limit", "rate_limit ", ""] { #expect(registry.kind(named: name) == nil) }
+        for name in ["Cel", "Rate_limit", "rate_limit ", ""] { #expect(registry.kind(named: name) == nil) }
     }
 
     @Test(arguments: PolicyRegistry.standard.names)

@@ -159,8 +159,8 @@ import Testing
 
     @Test func `is refused whole when a policy is of an unknown kind or its program is broken`() throws {
         var content = try Sample.content()
-        content.policies[2].kind = "cel"
-        #expect(throws: SnapshotError.unknownKind(policy: "pol_3", kind: "cel")) { try Sample.enforce(content) }
+        content.policies[2].kind = "oracle"
+        #expect(throws: SnapshotError.unknownKind(policy: "pol_3", kind: "oracle")) { try Sample.enforce(content) }
         content = try Sample.content()
         content.policies[2].program.removeLast()
         #expect {

@@ -4,8 +4,9 @@
 enum TidyRules {
     /// Lowest first: a target may import only targets before it.
     static let order = [
-        "CCurl", "CHiredis", "CLinux", "COpenSSL", "CPostgres",
-        "Codec", "Breaker", "Tokens", "LLMWire", "Limits", "Secrets", "Reactor", "Postgres", "Policy", "Snapshot",
+        "CCurl", "CHiredis", "CLinux", "COpenSSL", "CPostgres", "CRE2",
+        "Codec", "Breaker", "CEL", "Tokens", "LLMWire", "Limits", "Secrets", "Reactor", "Postgres", "Policy",
+        "Snapshot",
         "Ledger", "Telemetry", "Stack",
         "Gateway", "weir-gateway", "ControlPlane", "weir-control", "weir",
     ]
@@ -13,6 +14,7 @@ enum TidyRules {
     /// C modules and the targets that wrap them.
     static let wrappers: [String: Set<String>] = [
         "CCurl": ["Reactor"], "CHiredis": ["Reactor"], "CPostgres": ["Postgres"], "COpenSSL": ["Secrets"],
+        "CRE2": ["CEL"],
         // Not a library to wrap but the kernel's calls that Glibc's module leaves out.
         "CLinux": ["Reactor", "Stack"],
     ]

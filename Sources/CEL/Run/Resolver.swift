@@ -28,7 +28,7 @@ extension Resolver where Self: ~Copyable {
 }
 
 /// Values given beforehand, for tests and the command line.
-public struct Bindings: Resolver {
+public struct Bindings: Resolver, Sendable {
     private let values: [Value]
 
     /// Binds variables.

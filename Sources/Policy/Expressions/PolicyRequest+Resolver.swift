@@ -61,7 +61,7 @@ extension PolicyRequest: Resolver {
 
     private static let post = Value.text("POST")
     private static let paths: [[UInt8]] = Endpoint.allCases.map { endpoint in
-        endpoint.path.withUTF8Buffer { Array($0) }
+        Array("\(endpoint.path)".utf8)
     }
 
     /// What says who the client is stays out of rules: they have `key` and `app` for that, and no rule can leak it.

@@ -1,6 +1,6 @@
 // Whose request it is, in the form in which rules and counters use it: made once when a snapshot is loaded.
 
-public import CEL
+import CEL
 
 /// An app as policies see it.
 public final class PolicyApp: Sendable {

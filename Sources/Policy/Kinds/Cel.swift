@@ -44,7 +44,7 @@ struct CelKind: PolicyKind {
     private struct Source {
         let refusesWhenTrue: Bool
         let message: String
-        let expression: Expression
+        let expression: CompiledExpression
     }
 
     private static func read(_ config: ConfigValue) throws(ConfigProblems) -> Source {
@@ -63,13 +63,13 @@ struct CelKind: PolicyKind {
         return Source(refusesWhenTrue: field == "deny_if", message: message ?? "", expression: expression)
     }
 
-    private static func compile(_ text: String, _ field: String, _ reader: inout ConfigReader) -> Expression? {
+    private static func compile(_ text: String, _ field: String, _ reader: inout ConfigReader) -> CompiledExpression? {
         let source = Array(text.utf8)
         let path = ConfigReader.pointer(field)
         do throws(Problems) {
-            var options = Expression.Options()
+            var options = CompiledExpression.Options()
             options.refusesBadPatterns = true
-            let expression = try Expression(source, in: RequestEnvironment.standard, options: options)
+            let expression = try CompiledExpression(source, in: RequestEnvironment.standard, options: options)
             guard expression.type == .bool else {
                 reader.report(path, "must give a bool, and gives \(expression.type)")
                 return nil

@@ -17,10 +17,10 @@ struct CelCheckCommand: AsyncParsableCommand {
 
     func run() async throws {
         let source = Array(expression.utf8)
-        var options = Expression.Options()
+        var options = CompiledExpression.Options()
         options.refusesBadPatterns = true
         do throws(Problems) {
-            let expression = try Expression(source, in: RequestEnvironment.standard, options: options)
+            let expression = try CompiledExpression(source, in: RequestEnvironment.standard, options: options)
             let cost = expression.cost
             let most = cost.max == .max ? "unbounded" : "\(cost.max)"
             let bytes = expression.program.encoded(for: RequestEnvironment.standard).count

@@ -51,11 +51,11 @@ struct CelEvalCommand: AsyncParsableCommand {
     private func evaluate(_ row: ConformanceRow, into members: inout [String: JSONValue]) throws {
         if row.isCheckOnly {
             members["type"] = .string(
-                "\(try Expression.type(of: row.source, in: row.environment, options: row.options))"
+                "\(try CompiledExpression.type(of: row.source, in: row.environment, options: row.options))"
             )
             return
         }
-        let expression = try Expression(row.source, in: row.environment, options: row.options)
+        let expression = try CompiledExpression(row.source, in: row.environment, options: row.options)
         var meter = Meter(limit: costLimit)
         defer {
             if cost {

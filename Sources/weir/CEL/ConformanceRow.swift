@@ -9,7 +9,7 @@ struct ConformanceRow {
     let environment: Environment
     /// The variables' values, in the environment's order.
     let values: [Value]
-    let options: Expression.Options
+    let options: CompiledExpression.Options
     let isCheckOnly: Bool
 
     struct Malformed: Error, CustomStringConvertible {
@@ -20,7 +20,7 @@ struct ConformanceRow {
         guard let text = row["expr"]?.text else { throw Malformed(description: "expr is missing") }
         source = Array(text.utf8)
         isCheckOnly = row["check_only"] == true
-        var options = Expression.Options()
+        var options = CompiledExpression.Options()
         options.allowsBlocks = true
         options.checksTypes = row["disable_check"] != true
         self.options = options

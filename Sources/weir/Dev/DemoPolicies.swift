@@ -13,6 +13,13 @@ enum DemoPolicies {
         ("model_allowlist", ["allow": ["*"], "deny": ["forbidden-*"]]),
         ("request_size", ["max_bytes": 16_777_216]),
         (
+            "cel",
+            [
+                "deny_if": "request.n > 8 || request.headers.?x-demo.orValue('') == 'deny' || 'blocked' in app.tags",
+                "message": "the demo's rule says no",
+            ]
+        ),
+        (
             "token_limit",
             ["max_completion_tokens": 1_000_000, "limit": 1_000_000_000_000, "window": "1m", "per": ["app"]]
         ),

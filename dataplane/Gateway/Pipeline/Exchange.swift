@@ -1,5 +1,6 @@
 // One request on its client's event loop: what was decided, what came back, and how it ended.
 
+import CEL
 import LLMWire
 import Ledger
 import Limits

@@ -1,7 +1,7 @@
 // The whole way from text to program, for whoever has a rule to compile.
 
 /// A compiled expression and what is known of it.
-public struct Expression: Sendable {
+public struct CompiledExpression: Sendable {
     /// What runs.
     public let program: Program
     /// The type of its value.
