@@ -12,10 +12,10 @@ import Testing
         "cel.bind(a, l + l + l + l, cel.bind(b, a + a + a + a, cel.bind(c, b + b + b + b, cel.bind(d, c + c + c + c, "
             + "cel.bind(e, d + d + d + d, size(e + e + e + e) > 0)))))",
         "l.filter(a, l.filter(b, l.filter(c, l.filter(d, false).size() == 0).size() == 0).size() == 0)",
-        "lists.range(1000000000).size() > 0", "lists.range(10000000).all(x, true)",
+        "lists.range(9999999).size() > 0", "lists.range(10000000).all(x, true)",
         "[s].map(x, x + x + x + x + x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x)",
         "s.replace('', s).replace('', s).replace('', s).replace('', s).size() > 0",
-        "l.map(x, s.matches(s + 'a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?')).size() > 0",
+        "l.map(x, s.matches(s.substring(0, 500) + 'a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?')).size() > 0",
         "'%s'.format([['%s'.format([l, l, l]), [l, l, [l, l]], '%s%s%s'.format([l, l, l])]]).size() > 0",
         "sets.equivalent(l.map(x, l), l.map(y, l)) && l.map(x, l).distinct().size() > 0",
     ]

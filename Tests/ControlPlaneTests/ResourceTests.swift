@@ -142,7 +142,7 @@ import Testing
         #expect(error["path"] == "/config/deny_if")
         #expect(error["line"] == .integer(2))
         #expect(error["column"] == .integer(9), "\(error.text)")
-        #expect(error["reason"]?.stringValue?.contains("did you mean 'model'") == true, "\(error.text)")
+        #expect(error["reason"]?.stringValue?.contains("did you mean 'request.model'") == true, "\(error.text)")
         #expect(error["excerpt"]?.stringValue?.contains("\n |  request.modle == 'x'\n |") == true, "\(error.text)")
 
         // What is broken is not stored either, and the rule says so in the same words.

@@ -49,12 +49,18 @@ struct JSONSchema {
             return isOf(type, value)
         case ("enum", .array(let members)):
             return members.contains(value)
+        case ("oneOf", .array(let schemas)):
+            return try schemas.filter { try accepts(value, $0) }.count == 1
         case ("anyOf", .array(let options)):
             return try options.contains { try accepts(value, $0) }
         case ("minimum", .integer(let bound)):
             return number(value).map { $0 >= Double(bound) } ?? true
         case ("maximum", .integer(let bound)):
             return number(value).map { $0 <= Double(bound) } ?? true
+        case ("minLength", .integer(let count)), ("maxLength", .integer(let count)):
+            guard case .string(let text) = value else { return true }
+            let length = Int64(text.unicodeScalars.count)
+            return keyword == "minLength" ? length >= count : length <= count
         case ("pattern", .string(let pattern)):
             guard case .string(let text) = value else { return true }
             return try matches(text, pattern)

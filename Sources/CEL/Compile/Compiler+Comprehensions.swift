@@ -152,9 +152,4 @@ extension Compiler {
         }
         code.patch(none)
     }
-
-    /// A message; only the well-known types that are plain CEL values exist here.
-    mutating func message(_ name: String, _ fields: [Node.Field], at offset: Int) {
-        fail(.unknownFunction, at: offset)
-    }
 }

@@ -81,8 +81,8 @@ struct Compiler {
                 compile(entry.value)
             }
             literal(.map, count: entries.count, entries.map(\.isOptional), at: node.offset)
-        case .message(let name, let fields):
-            message(name, fields, at: node.offset)
+        case .message(_, let fields):
+            message(id, fields, at: node.offset)
         case .and(let operands):
             chain(operands, .andStep, .andEnd, neutral: true, at: node.offset)
         case .or(let operands):
@@ -243,6 +243,21 @@ struct Compiler {
         }
         let mask = code.constant(.bytes(ByteString(optional.map { $0 ? 1 : 0 })))
         code.emit(operation, a: 1, b: UInt32(count), c: mask, at: offset)
+    }
+
+    /// A literal of a well-known message: a call with the fields' names and values.
+    private mutating func message(_ id: NodeID, _ fields: [Node.Field], at offset: Int) {
+        guard case .type(let fullName) = checked.resolutions[id], fields.count <= 16 else {
+            fail(.unknownFunction, at: offset)
+            return
+        }
+        code.emit(.constant, b: code.constant(.text(fullName)), at: offset)
+        for field in fields {
+            let name = field.isOptional ? "?\(field.name)" : field.name
+            code.emit(.constant, b: code.constant(.text(name)), at: field.offset)
+            compile(field.value)
+        }
+        code.emit(.call, a: 1 + 2 * fields.count, b: UInt32(Function.message.rawValue), at: offset)
     }
 
     // MARK: Calls

@@ -19,7 +19,7 @@ struct Constancy {
             }
             // A name that is a whole path is resolved on its last select; what is below it is not evaluated.
             if case .variable = checked.resolutions[id] { continue }
-            if case .type = checked.resolutions[id] { continue }
+            if case .type = checked.resolutions[id], !nodes[id].kind.isMessage { continue }
             for part in nodes[id].kind.evaluatedParts(checked.resolutions[id]) {
                 dependsOnHost[id] = dependsOnHost[id] || dependsOnHost[part]
                 outermostBinder[id] = max(outermostBinder[id], outermostBinder[part])
@@ -34,6 +34,8 @@ struct Constancy {
 }
 
 extension Node.Kind {
+    fileprivate var isMessage: Bool { if case .message = self { true } else { false } }
+
     /// The nodes whose values the node's is made of.
     fileprivate func evaluatedParts(_ resolution: Resolution) -> [NodeID] {
         switch self {

@@ -126,6 +126,9 @@ enum Function: UInt16, CaseIterable, Sendable {
     case containsCIDR = 162
     case prefixLength = 163
     case masked = 164
+
+    /// Literals of well-known messages; no name spells it.
+    case message = 170
 }
 
 /// A way to write a call of a function: its name, and whether something stands before the dot.

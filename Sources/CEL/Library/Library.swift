@@ -16,6 +16,7 @@ enum Library {
         switch function {
         case .greatest: return try Math.extreme(arguments, .descending, &meter)
         case .least: return try Math.extreme(arguments, .ascending, &meter)
+        case .message: return try Messages.make(arguments, &meter)
         default: break
         }
         switch arguments.count {

@@ -92,11 +92,19 @@ enum TimeText {
         let isSigned = first == UInt8(ascii: "-") || first == UInt8(ascii: "+")
         let start = isSigned ? 1 : 0
         guard text.count == start + 5, text[start + 2] == UInt8(ascii: ":"),
-            let hours = try? number(text, at: start, digits: 2, in: 0...23),
-            let minutes = try? number(text, at: start + 3, digits: 2, in: 0...59)
+            let seconds = offset(text, at: start)
         else { return nil }
-        let seconds = hours * 3_600 + minutes * 60
         return first == UInt8(ascii: "-") ? -seconds : seconds
+    }
+
+    private static func offset(_ text: ByteString, at start: Int) -> Int64? {
+        do throws(EvaluationError) {
+            let hours = try number(text, at: start, digits: 2, in: 0...23)
+            let minutes = try number(text, at: start + 3, digits: 2, in: 0...59)
+            return hours * 3_600 + minutes * 60
+        } catch {
+            return nil  // it is no offset, which is all that the caller asks
+        }
     }
 
     /// A number and its unit, in nanoseconds.

@@ -55,7 +55,7 @@ struct LookupSet: Equatable, Sendable {
                 guard integers[index - 1] < integers[index] else { return nil }
             }
         }
-        guard (1...listCount).contains(count) else { return nil }
+        guard count > 0, count <= listCount else { return nil }
         self.elements = elements
         self.listCount = listCount
     }

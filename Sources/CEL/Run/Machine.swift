@@ -27,7 +27,7 @@ struct Machine {
                 return try execute(&position, &top, &stack, resolver, &meter)
             } catch {
                 var error = error
-                if error.offset == 0 { error.offset = program.code[position].offset }
+                if error.offset == .max { error.offset = program.code[position].offset }
                 guard !program.handlers.isEmpty, !error.isAbort else { throw error }
                 let handler = program.handlers[position]
                 guard handler.target >= 0 else { throw error }

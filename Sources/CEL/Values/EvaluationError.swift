@@ -43,11 +43,11 @@ public struct EvaluationError: Error, Equatable, Sendable {
 
     /// What went wrong.
     public let reason: Reason
-    /// Bytes from the source's start, near the trouble; 0 where it is not known.
+    /// Bytes from the source's start, near the trouble; `.max` where it is not known.
     public internal(set) var offset: UInt32
 
     /// Makes an error.
-    public init(_ reason: Reason, offset: UInt32 = 0) {
+    public init(_ reason: Reason, offset: UInt32 = .max) {
         self.reason = reason
         self.offset = offset
     }

@@ -15,7 +15,7 @@ enum DemoPolicies {
         (
             "cel",
             [
-                "deny_if": "request.n > 8 || request.headers.?x-demo.orValue('') == 'deny' || 'blocked' in app.tags",
+                "deny_if": "request.n > 8 || request.headers[?'x-demo'].orValue('') == 'deny' || 'blocked' in app.tags",
                 "message": "the demo's rule says no",
             ]
         ),

@@ -86,7 +86,8 @@ extension CostEstimator {
             return size * depth + 11
         case .distinct:
             shapes[id].size = size.orLess
-            return (size * size).scaled(2) + 11
+            guard case .list(let element) = checked.types[nodes[0]] else { return sorting(size, .dyn) }
+            return sorting(size, element)
         case .sort:
             guard case .list(let element) = checked.types[nodes[0]] else { return sorting(size, .dyn) }
             return sorting(size, element)
