@@ -1,4 +1,4 @@
-// The machine's instructions. Their numbers and operands are the program format (docs/cel.md, "Programs"): they never
+// The machine's instructions. Their numbers and operands are the program format (schemas/cel.md): they never
 // change meaning; a change is a new number or a new format version.
 
 /// What an instruction does. Above each: its effect on the stack, before → after.

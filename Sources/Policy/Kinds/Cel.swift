@@ -13,6 +13,8 @@ struct CelKind: PolicyKind {
 
     /// Bytes of an expression.
     static let maxSourceBytes = 65_536
+    /// Bytes of a compiled expression: what a snapshot carries of it, and a node keeps.
+    static let maxProgramBytes = 262_144
     /// Characters of what the client is told.
     static let maxMessageCharacters = 256
 
@@ -21,7 +23,7 @@ struct CelKind: PolicyKind {
         var writer = makeProgram(of: name)
         writer.write(bool: rule.refusesWhenTrue)
         writer.write(string: rule.message)
-        writer.write(bytes: rule.expression.program.encoded(for: RequestEnvironment.standard))
+        writer.write(bytes: rule.program)
         return writer.bytes
     }
 
@@ -35,9 +37,7 @@ struct CelKind: PolicyKind {
                 "max": cost.max == .max ? .null : .integer(Int64(clamping: cost.max)),
                 "limit": .integer(Int64(EvaluationBudget.perRule)),
             ],
-            "program_bytes": .integer(
-                Int64(rule.expression.program.encoded(for: RequestEnvironment.standard).count)
-            ),
+            "program_bytes": .integer(Int64(rule.program.count)),
         ]
     }
 
@@ -45,6 +45,7 @@ struct CelKind: PolicyKind {
         let refusesWhenTrue: Bool
         let message: String
         let expression: CompiledExpression
+        let program: [UInt8]
     }
 
     private static func read(_ config: ConfigValue) throws(ConfigProblems) -> Source {
@@ -60,7 +61,18 @@ struct CelKind: PolicyKind {
         let expression = reader.string(field).flatMap { compile($0, field, &reader) }
         try reader.finish()
         guard let expression else { throw ConfigProblems([ConfigProblem(path: "/\(field)", reason: "required")]) }
-        return Source(refusesWhenTrue: field == "deny_if", message: message ?? "", expression: expression)
+        let program = expression.program.encoded(for: RequestEnvironment.standard)
+        guard program.count <= maxProgramBytes else {
+            throw ConfigProblems([
+                ConfigProblem(path: "/\(field)", reason: "compiles to more than \(maxProgramBytes) bytes")
+            ])
+        }
+        return Source(
+            refusesWhenTrue: field == "deny_if",
+            message: message ?? "",
+            expression: expression,
+            program: program
+        )
     }
 
     private static func compile(_ text: String, _ field: String, _ reader: inout ConfigReader) -> CompiledExpression? {
@@ -111,7 +123,7 @@ struct CelKind: PolicyKind {
             let refusesWhenTrue = try reader.bool()
             let message = try reader.string(max: 4 * Self.maxMessageCharacters)
             guard message.isEmpty || Self.isMessage(message) else { throw reader.failure(.outOfBounds) }
-            let bytes = try reader.bytes(max: ProgramBounds.maxBytes)
+            let bytes = try reader.bytes(max: Self.maxProgramBytes)
             do throws(ProgramDecodeError) {
                 return CelRule(
                     try Program.decode(bytes, for: RequestEnvironment.standard),

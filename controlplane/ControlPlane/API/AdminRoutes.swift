@@ -118,7 +118,7 @@ struct AdminRoutes: Sendable {
             return .json(["valid": .bool(false), "errors": .array(error.errors.map(\.json))])
         }
         let facts = try store.registry.kind(named: draft.kind)?.facts(ConfigValue(draft.config))
-        return .json(["valid": .bool(true), "errors": .array([]), "facts": facts.map(JSON.init) ?? .null])
+        return .json(["valid": .bool(true), "errors": .array([]), "facts": facts.map { JSON($0) } ?? .object([])])
     }
 }
 
