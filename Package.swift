@@ -54,6 +54,8 @@ let package = Package(
         .executable(name: "weir", targets: ["weir"]),
         .executable(name: "weir-control", targets: ["weir-control"]),
         .executable(name: "weir-gateway", targets: ["weir-gateway"]),
+        // For the benchmarks, which are a package of their own.
+        .library(name: "CEL", targets: ["CEL"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

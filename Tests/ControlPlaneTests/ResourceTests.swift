@@ -141,7 +141,7 @@ import Testing
         let error = try #require(bad.json["errors"]?.arrayValue?.first)
         #expect(error["path"] == "/config/deny_if")
         #expect(error["line"] == .integer(2))
-        #expect(error["column"] == .integer(9), "\(error.text)")
+        #expect(error["column"] == .integer(10), "\(error.text)")
         #expect(error["reason"]?.stringValue?.contains("did you mean 'request.model'") == true, "\(error.text)")
         #expect(error["excerpt"]?.stringValue?.contains("\n |  request.modle == 'x'\n |") == true, "\(error.text)")
 
