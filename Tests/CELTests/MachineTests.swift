@@ -70,6 +70,26 @@ private func run(_ program: Program, _ host: borrowing some Resolver, limit: UIn
     }
 
     @Test(arguments: [
+        #"request.headers.?x.hasValue()"#, #"request.headers[?"x"].hasValue()"#, #"request.headers.?a.hasValue()"#,
+        #"request.headers[?"a"].hasValue()"#, #"has(request.headers.x)"#, #"has(request.headers.a)"#,
+        #""x" in request.headers"#, #"request.headers.a"#, #"request.headers["a"]"#,
+    ])
+    func `charges as much for single keys as for looking into the map`(text: String) throws {
+        let host = Bindings([.text("a"), .int(7), .list([]), .map(try MapValue(keys: [.text("a")], values: [.null]))])
+        let environment = Environment(variables: Self.variables)
+        var costs: [UInt64] = []
+        for isChecked in [true, false] {
+            var options = CompiledExpression.Options()
+            options.checksTypes = isChecked
+            var meter = Meter(limit: 100)
+            _ = try CompiledExpression(Array(text.utf8), in: environment, options: options)
+                .program.evaluate(host, &meter)
+            costs.append(meter.cost)
+        }
+        #expect(costs[0] == costs[1])
+    }
+
+    @Test(arguments: [
         ("1 / (request.prompt_tokens - 7)", "divisionByZero at 2"),
         ("request.model == 'a' && app.tags[3] == 'x'", "indexOutOfRange at 32"),
         ("int(request.model) > 3 || false", "malformedText at 0"),

@@ -105,6 +105,47 @@ private struct Seeded: RandomNumberGenerator {
         #expect(!name.isEmpty)
     }
 
+    @Test func `is refused when too many lazy variables wait for one another`() throws {
+        func chain(_ count: Int) -> ProgramParts {
+            var parts = Self.code(.init(operation: .lazyLocal, b: UInt32(count)), .init(operation: .end))
+            for segment in 1...count {
+                parts.segments.append(parts.code.count)
+                parts.code += [
+                    segment == 1
+                        ? .init(operation: .constant) : .init(operation: .lazyLocal, b: UInt32(segment - 1)),
+                    .init(operation: .end),
+                ]
+            }
+            return parts
+        }
+        #expect(throws: Never.self) { try Verifier.verify(chain(255), variableCount: 2) }
+        #expect {
+            _ = try Verifier.verify(chain(256), variableCount: 2)
+        } throws: { error in
+            (error as? VerifyError)?.reason == .sizes
+        }
+    }
+
+    @Test func `may put anything into the locals of a loop`() throws {
+        for position: Int64 in [-1, .min, 1, .max] {
+            var parts = Self.code(
+                .init(operation: .constant, b: 2),
+                .init(operation: .loopStart, a: 0),
+                .init(operation: .constant, b: 3),
+                .init(operation: .setLocal, a: 1),
+                .init(operation: .loopNext, a: 0, b: 6),
+                .init(operation: .jump, b: 4),
+                .init(operation: .chargeIfLeft, a: 0, b: 1),
+                .init(operation: .constant),
+                .init(operation: .end)
+            )
+            parts.constants += [.list([.int(7)]), .int(position)]
+            var meter = Meter(limit: 1_000)
+            let program = try Verifier.verify(parts, variableCount: 2)
+            #expect((try? program.evaluate(Bindings([]), &meter)) != nil || position < 0)
+        }
+    }
+
     /// At least 100,000 mutants over all seeds: each is refused, or runs to a value or an error inside the meter's bounds.
     @Test(arguments: 0..<8 as Range<UInt64>)
     func `never leaves its bounds however its bytes are changed`(seed: UInt64) throws {

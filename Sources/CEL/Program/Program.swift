@@ -77,6 +77,8 @@ public enum ProgramBounds {
     public static let maxBytes = 1 << 20
     /// Segments of a program.
     static let maxSegments = 4_096
+    /// Segments that wait for one another: more than `cel.bind` can nest, fewer than the stack holds.
+    static let maxLazyChain = 256
     /// Patterns of a program: each is a machine of RE2's.
     static let maxPatterns = 64
     /// Literal lists of a program that are looked up.

@@ -29,6 +29,8 @@ struct Verifier {
     private var heights: [Int32]
     /// The deepest stack of each segment, with the segments that it may call.
     private var needs: [Int] = []
+    /// How many segments wait for one another when each segment runs, itself included.
+    private var chains: [Int] = []
 
     private init(_ parts: ProgramParts, variableCount: Int) {
         self.parts = parts
@@ -49,6 +51,7 @@ struct Verifier {
         try checkSizes()
         // A lazy segment may call only lower ones, and the expression, which is segment 0, all of them.
         needs = Array(repeating: 0, count: parts.segments.count)
+        chains = Array(repeating: 1, count: parts.segments.count)
         var segment = 1
         while segment < parts.segments.count {
             try flow(through: segment)
@@ -95,8 +98,16 @@ struct Verifier {
             let left = Int(heights[position]) - effect.pops
             guard left >= 0 else { throw VerifyError(reason: .height, position: position) }
             let height = left + effect.pushes
-            let nested = instruction.operation == .lazyLocal ? needs[Int(instruction.b)] : 0
-            need = max(need, height, height - 1 + nested)
+            need = max(need, height)
+            if instruction.operation == .lazyLocal {
+                let lazy = Int(instruction.b)
+                need = max(need, height - 1 + needs[lazy])
+                chains[segment] = max(chains[segment], 1 + chains[lazy])
+                // Each that waits has frames on the thread's stack.
+                guard chains[segment] <= ProgramBounds.maxLazyChain else {
+                    throw VerifyError(reason: .sizes, position: position)
+                }
+            }
             if let jump = instruction.jump {
                 try join(height + jump.extra, at: jump.target, from: position, in: range)
                 need = max(need, height + jump.extra)

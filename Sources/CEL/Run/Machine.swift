@@ -271,12 +271,16 @@ struct Machine {
             try meter.charge(1)
             value = resolver.value(of: variable)
         default:
-            try meter.charge(2)
+            try meter.charge(1)
             value = resolver.member(key(instruction.c), of: variable)
         }
         if case .error(let error) = value { throw error }
         var isThere = true
         if case .unset = value { isThere = false }
+        // A test costs a unit; a step into nothing costs none.
+        if instruction.operation == .hasMember || instruction.operation == .optionalMember && isThere {
+            try meter.charge(1)
+        }
         switch instruction.operation {
         case .hasVariable, .hasMember: return .bool(isThere)
         default: return .optional(isThere ? OptionalValue(value) : .none)
@@ -309,6 +313,8 @@ struct Machine {
     ) throws(EvaluationError) -> Bool {
         let range = Int(instruction.a)
         guard case .int(let raw) = stack[range + 1] else { throw EvaluationError(.noSuchOverload) }
+        // Anybody's program may have put another number there.
+        guard raw >= 0 else { throw EvaluationError(.indexOutOfRange) }
         let index = Int(raw)
         let isPair = instruction.operation == .loopNextPair
         // Some turns are free by cel-go's units; none is here, or nested loops could turn for ever.
