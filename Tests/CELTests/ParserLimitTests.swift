@@ -1,7 +1,5 @@
 // Every bound of the parser, on both sides of it, and on a small stack: a bound must hold before the stack ends.
 
-import Foundation
-import Synchronization
 import Testing
 
 @testable import CEL
@@ -95,28 +93,5 @@ private func problem(_ source: String) -> String? {
         #expect(problem("a" + times(65_536, " ")) == "the expression is longer than 65536 bytes")
         #expect(problem("[" + times(19_999, "1,") + "]") == nil)
         #expect(problem("[" + times(20_000, "1,") + "]") == "the expression has more than 20000 parts")
-    }
-
-    /// Answers from a thread with the smallest stack that the parser has to do with.
-    private func onSmallStack(_ body: @escaping @Sendable () -> [String]) -> [String] {
-        let box = Box()
-        let done = DispatchSemaphore(value: 0)
-        let thread = Thread {
-            let found = body()
-            box.answer.withLock { $0 = found }
-            done.signal()
-        }
-        #if DEBUG
-        thread.stackSize = 8 << 20
-        #else
-        thread.stackSize = 512 << 10
-        #endif
-        thread.start()
-        done.wait()
-        return box.answer.withLock { $0 }
-    }
-
-    private final class Box: Sendable {
-        let answer = Mutex<[String]>([])
     }
 }

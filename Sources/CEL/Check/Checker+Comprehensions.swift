@@ -3,15 +3,19 @@
 extension Checker {
     mutating func bind(_ id: NodeID, _ name: String, _ initialiser: NodeID, _ body: NodeID) -> CELType {
         let type = infer(initialiser)
-        locals.append(Local(name: name, node: id, index: 0, type: type))
+        declare(name, id, 0, type)
         defer { locals.removeLast() }
         return infer(body)
+    }
+
+    private mutating func declare(_ name: String, _ node: NodeID, _ index: Int, _ type: CELType) {
+        locals.append(Local(name: name, node: node, index: index, type: substitution.declared(type)))
     }
 
     mutating func block(_ id: NodeID, _ slots: [NodeID], _ body: NodeID) -> CELType {
         for (index, slot) in slots.enumerated() {
             let type = infer(slot)
-            locals.append(Local(name: "@index\(index)", node: id, index: index, type: type))
+            declare("@index\(index)", id, index, type)
         }
         defer { locals.removeLast(slots.count) }
         return infer(body)
@@ -20,9 +24,9 @@ extension Checker {
     mutating func comprehension(_ id: NodeID, _ comprehension: Comprehension) -> CELType {
         let range = infer(comprehension.range)
         let elements = elementTypes(comprehension, range)
-        locals.append(Local(name: comprehension.variable, node: id, index: 0, type: elements.first))
+        declare(comprehension.variable, id, 0, elements.first)
         if let second = comprehension.secondVariable {
-            locals.append(Local(name: second, node: id, index: 1, type: elements.second))
+            declare(second, id, 1, elements.second)
         }
         defer { locals.removeLast(comprehension.secondVariable == nil ? 1 : 2) }
         if let filter = comprehension.filter {

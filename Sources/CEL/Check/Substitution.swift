@@ -54,6 +54,16 @@ struct Substitution {
         return true
     }
 
+    /// The type of a variable that is declared with it: itself, unless it is nested too deep.
+    ///
+    /// Between two declarations an expression adds as many levels as it is deep itself, so that no type ever gets too
+    /// deep to be dropped.
+    mutating func declared(_ type: CELType) -> CELType {
+        guard type.isDeeper(than: Self.maxDepth) else { return type }
+        isExhausted = true
+        return .dyn
+    }
+
     /// The narrowest type that both fit, of types that `unify` has found to fit each other.
     mutating func join(_ first: CELType, _ second: CELType) -> CELType { join(first, second, depth: 0) }
 
@@ -212,6 +222,17 @@ extension CELType {
     var isScalarAtom: Bool {
         switch self {
         case .null, .bool, .int, .uint, .double, .string, .bytes, .timestamp, .duration: true
+        default: false
+        }
+    }
+
+    /// Whether it has more levels than these; variables are not followed.
+    fileprivate func isDeeper(than levels: Int) -> Bool {
+        guard levels > 0 else { return true }
+        return switch self {
+        case .list(let element), .wrapper(let element), .type(let element?): element.isDeeper(than: levels - 1)
+        case .map(let key, let value): key.isDeeper(than: levels - 1) || value.isDeeper(than: levels - 1)
+        case .abstract(_, let parameters): parameters.contains { $0.isDeeper(than: levels - 1) }
         default: false
         }
     }

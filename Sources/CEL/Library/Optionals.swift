@@ -6,9 +6,11 @@ enum Optionals {
         switch function {
         case .optionalOf:
             try meter.charge(1)
+            try meter.nest(value)
             return .optional(OptionalValue(value))
         case .optionalOfNonZero:
             try meter.charge(1)
+            try meter.nest(value)
             return .optional(isZero(value) ? .none : OptionalValue(value))
         case .optionalUnwrap: return try unwrap(value, &meter)
         default: break
@@ -33,7 +35,7 @@ enum Optionals {
         return .list(values)
     }
 
-    /// Whether a value is what its type starts from: null, false, 0, empty, the epoch.
+    /// Whether a value is what its type starts from: null, false, 0, empty, the first instant.
     static func isZero(_ value: Value) -> Bool {
         switch value {
         case .null: true
@@ -47,8 +49,8 @@ enum Optionals {
         case .duration(let span): span == 0
         // cel-go's zero time is the year 1, protobuf's the epoch; neither is what somebody means.
         case .timestamp(let time): time.seconds == Timestamp.range.lowerBound && time.nanoseconds == 0
-        case .optional(let optional): optional.wrapped == nil
-        case .type, .network, .error, .unset: false
+        // `optional.none()` is a value like any other, as both cel-go and cel-cpp have it.
+        case .type, .optional, .network, .error, .unset: false
         }
     }
 }

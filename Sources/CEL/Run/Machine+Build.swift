@@ -20,10 +20,12 @@ extension Machine {
             return try makeMap(instruction, top, &stack, &meter)
         case .append:
             try meter.touch(1)
+            try meter.nest(stack[top - 1])
             append(stack[top - 1], to: &stack[top - 2])
             return top - 1
         case .appendEntry:
             try meter.touch(2)
+            try meter.nest(stack[top - 1])
             append(stack[a], to: &stack[top - 3])
             append(stack[top - 1], to: &stack[top - 2])
             return top - 1
@@ -114,6 +116,7 @@ extension Machine {
         var elements: [Value] = []
         elements.reserveCapacity(top - first)
         for position in first..<top {
+            try meter.nest(stack[position])
             guard isOptional(position - first, instruction) else {
                 elements.append(stack[position])
                 continue
@@ -141,6 +144,7 @@ extension Machine {
         values.reserveCapacity(count)
         for entry in 0..<count {
             let value = stack[first + 2 * entry + 1]
+            try meter.nest(value)
             guard isOptional(entry, instruction) else {
                 keys.append(stack[first + 2 * entry])
                 values.append(value)

@@ -8,6 +8,8 @@ public struct Meter: Sendable {
     /// Units that it has cost so far.
     public private(set) var cost: UInt64 = 0
     private var work: UInt64
+    /// Containers that were put inside others, until they are looked at.
+    private var nestings = 0
 
     /// Octets and elements that may be touched for each unit of the limit, beyond what units pay for.
     private static let workPerUnit: UInt64 = 32
@@ -53,5 +55,55 @@ public struct Meter: Sendable {
         let count = UInt64(count)
         guard count <= work else { throw EvaluationError(.workLimitExceeded) }
         work -= count
+    }
+}
+
+extension Meter {
+    /// Containers that are put inside others before anybody looks how deep they are: no more levels than these come of it.
+    private static let freeNestings = 256
+    /// Levels that a value made after that may have.
+    ///
+    /// Dropping a value goes as deep on the thread's stack, some 300 bytes for a level of lists and twice that for maps.
+    private static let maxDepth = 512
+
+    /// Notes that a value becomes part of another, before it does.
+    ///
+    /// - Throws: `.workLimitExceeded` when the other would be nested too deep to be dropped.
+    @inline(__always)
+    mutating func nest(_ part: Value) throws(EvaluationError) {
+        switch part {
+        case .list, .map, .optional: try nestContainer(part)
+        default: return
+        }
+    }
+
+    @inline(never)
+    private mutating func nestContainer(_ part: Value) throws(EvaluationError) {
+        guard nestings >= Self.freeNestings else {
+            nestings += 1
+            return
+        }
+        try descend(part, depth: 1)
+    }
+
+    /// Looks at all levels of a value.
+    private mutating func descend(_ value: Value, depth: Int) throws(EvaluationError) {
+        switch value {
+        case .list(let elements):
+            try enter(depth, elements.count)
+            for element in elements { try descend(element, depth: depth + 1) }
+        case .map(let map):
+            try enter(depth, map.count)
+            for element in map.values { try descend(element, depth: depth + 1) }
+        case .optional(let optional):
+            try enter(depth, 1)
+            if let wrapped = optional.wrapped { try descend(wrapped, depth: depth + 1) }
+        default: return
+        }
+    }
+
+    private mutating func enter(_ depth: Int, _ count: Int) throws(EvaluationError) {
+        guard depth < Self.maxDepth else { throw EvaluationError(.workLimitExceeded) }
+        try touch(count)
     }
 }

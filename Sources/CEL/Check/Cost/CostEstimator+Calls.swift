@@ -1,6 +1,7 @@
 // What calls cost, by function and, where its overloads differ, by the arguments' types.
 
 extension CostEstimator {
+    @inline(never)
     mutating func call(_ id: NodeID, _ name: String, _ receiver: NodeID?, _ arguments: [NodeID]) -> CostEstimate {
         var nodes = arguments
         var isMember = false
@@ -20,6 +21,7 @@ extension CostEstimator {
         if case .function(_, hasReceiver: false) = checked.resolutions[id] { true } else { false }
     }
 
+    @inline(never)
     private mutating func sum(_ nodes: [NodeID]) -> CostEstimate {
         var sum = CostEstimate.zero
         for node in nodes { sum = sum + cost(node) }
@@ -27,6 +29,7 @@ extension CostEstimator {
     }
 
     /// `or` and `orValue`, whose argument is only evaluated when it is needed.
+    @inline(never)
     private mutating func lazy(_ id: NodeID, _ optional: NodeID, _ other: NodeID) -> CostEstimate {
         let sum = cost(optional) + cost(other).orLess + CostEstimate(0, 1)
         shapes[id] = known(optional).union(known(other))
@@ -34,6 +37,7 @@ extension CostEstimator {
     }
 
     /// The cost of a call itself; notes the shape of its result.
+    @inline(never)
     private mutating func operation(_ id: NodeID, _ function: Function, _ nodes: [NodeID]) -> CostEstimate {
         switch function {
         case .add: return add(id, nodes)

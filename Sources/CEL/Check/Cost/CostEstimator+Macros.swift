@@ -2,6 +2,7 @@
 
 extension CostEstimator {
     /// A bind stands for a loop over an empty list.
+    @inline(never)
     mutating func bind(_ id: NodeID, _ initialiser: NodeID, _ body: NodeID) -> CostEstimate {
         let initialiserCost = cost(initialiser)
         declare(id, [known(initialiser)])
@@ -10,6 +11,7 @@ extension CostEstimator {
         return sum
     }
 
+    @inline(never)
     mutating func block(_ id: NodeID, _ slots: [NodeID], _ body: NodeID) -> CostEstimate {
         var sum = CostEstimate(Self.listCost + 1)
         var declared: [Shape] = []
@@ -23,6 +25,7 @@ extension CostEstimator {
         return sum
     }
 
+    @inline(never)
     mutating func comprehension(_ id: NodeID, _ comprehension: Comprehension) -> CostEstimate {
         let range = cost(comprehension.range)
         if comprehension.kind == .optMap || comprehension.kind == .optFlatMap {
@@ -135,6 +138,7 @@ extension CostEstimator {
     }
 
     /// `optMap` stands for `range.hasValue() ? optional.of(cel.bind(v, range.value(), body)) : optional.none()`.
+    @inline(never)
     private mutating func optional(_ id: NodeID, _ comprehension: Comprehension, _ range: CostEstimate) -> CostEstimate
     {
         declare(id, [known(comprehension.range)])

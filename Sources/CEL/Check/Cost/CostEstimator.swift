@@ -70,6 +70,7 @@ struct CostEstimator {
 }
 
 extension CostEstimator {
+    @inline(never)
     private mutating func literal(_ id: NodeID, _ value: Value) -> CostEstimate {
         shapes[id].size = CostEstimate(UInt64(value.costSize))
         return .zero
@@ -83,6 +84,7 @@ extension CostEstimator {
         }
     }
 
+    @inline(never)
     private mutating func named(_ id: NodeID, form: Node.SelectForm) -> CostEstimate {
         switch checked.resolutions[id] {
         case .variable(let number) where form != .presence: shapes[id] = shape(checked.environment.variables[number])
@@ -119,6 +121,7 @@ extension CostEstimator {
         }
     }
 
+    @inline(never)
     private mutating func select(_ id: NodeID, _ operand: NodeID, _ form: Node.SelectForm) -> CostEstimate {
         let operandCost = cost(operand)
         let step = firstStep(operand)
@@ -129,12 +132,14 @@ extension CostEstimator {
         return operandCost.upTo(step + 1)
     }
 
+    @inline(never)
     private mutating func index(_ id: NodeID, _ operand: NodeID, _ index: NodeID) -> CostEstimate {
         let sum = cost(operand) + cost(index) + 1
         if let value = shapes[operand].parts?.value { shapes[id].size = value }
         return sum.upTo(firstStep(operand))
     }
 
+    @inline(never)
     private mutating func list(_ id: NodeID, _ elements: [NodeID]) -> CostEstimate {
         var sum = CostEstimate(Self.listCost)
         var element: CostEstimate?
@@ -146,6 +151,7 @@ extension CostEstimator {
         return sum
     }
 
+    @inline(never)
     private mutating func map(_ id: NodeID, _ entries: [Node.Entry]) -> CostEstimate {
         var sum = CostEstimate(Self.mapCost)
         var key: CostEstimate?
@@ -162,12 +168,14 @@ extension CostEstimator {
         return sum
     }
 
+    @inline(never)
     private mutating func message(_ fields: [Node.Field]) -> CostEstimate {
         var sum = CostEstimate(Self.messageCost)
         for field in fields { sum = sum + cost(field.value) }
         return sum
     }
 
+    @inline(never)
     private mutating func logic(_ operands: [NodeID]) -> CostEstimate {
         var sum = CostEstimate.zero
         for (place, operand) in operands.enumerated() {
@@ -177,6 +185,7 @@ extension CostEstimator {
         return sum
     }
 
+    @inline(never)
     private mutating func conditional(
         _ id: NodeID,
         _ condition: NodeID,
