@@ -65,6 +65,7 @@ import Testing
         Call(.optionalOfNonZero, .text(""), gives: "none"),
         Call(.optionalOfNonZero, .int(42), gives: "some(42)"),
         Call(.optionalOfNonZero, .list([]), gives: "none"),
+        Call(.optionalOfNonZero, .optional(.none), gives: "some(none)"),
         Call(.optionalHasValue, .optional(.none), gives: "false"),
         Call(.optionalValue, .optional(.none), gives: "emptyOptional"),
         Call(.optionalValue, .optional(OptionalValue(.int(1))), gives: "1"),

@@ -94,6 +94,15 @@ import Testing
         #expect(outcome(function, [time, .text(zone)]) == expected)
     }
 
+    @Test func `have fields in any zone at the ends of the range, too`() throws {
+        let first = try converted(.toTimestamp, "0001-01-01T00:00:00Z")
+        let last = try converted(.toTimestamp, "9999-12-31T23:59:59.999999999Z")
+        #expect(outcome(.getDayOfMonth, [first, .text("-08:00")]) == "30")
+        #expect(outcome(.getFullYear, [first, .text("-08:00")]) == "0")
+        #expect(outcome(.getMonth, [last, .text("Europe/Berlin")]) == "0")
+        #expect(outcome(.getFullYear, [last, .text("Europe/Berlin")]) == "10000")
+    }
+
     // Before the first change, in both halves of a year, just around a change, and long after the file's last one.
     @Test(arguments: [
         ("Europe/Berlin", "1800-01-01T00:00:00Z", 3_208), ("Europe/Berlin", "2020-01-01T00:00:00Z", 3_600),

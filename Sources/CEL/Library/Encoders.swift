@@ -31,16 +31,19 @@ enum Encoders {
         try meter.charge(1)
         guard case .string(let text) = value else { throw EvaluationError(.noSuchOverload) }
         try meter.touch(text.count)
-        var end = text.count
-        if end % 4 == 0 {
-            for _ in 0..<2 where end > 0 && text[end - 1] == UInt8(ascii: "=") { end -= 1 }
+        // Line breaks are skipped wherever they are, as cel-go and cel-cpp do.
+        var digits: [UInt8] = []
+        digits.reserveCapacity(text.count)
+        for offset in 0..<text.count where text[offset] != 0x0A && text[offset] != 0x0D { digits.append(text[offset]) }
+        if digits.count % 4 == 0 {
+            for _ in 0..<2 where digits.last == UInt8(ascii: "=") { digits.removeLast() }
         }
-        guard end % 4 != 1 else { throw EvaluationError(.malformedText) }
+        guard digits.count % 4 != 1 else { throw EvaluationError(.malformedText) }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(end / 4 * 3 + 2)
+        bytes.reserveCapacity(digits.count / 4 * 3 + 2)
         var group: UInt32 = 0
-        for offset in 0..<end {
-            guard let digit = digit(text[offset]) else { throw EvaluationError(.malformedText) }
+        for (offset, octet) in digits.enumerated() {
+            guard let digit = digit(octet) else { throw EvaluationError(.malformedText) }
             group = group << 6 | digit
             switch offset % 4 {
             case 1: bytes.append(UInt8(truncatingIfNeeded: group >> 4))
