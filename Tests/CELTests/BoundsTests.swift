@@ -58,6 +58,21 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func `is compiled in time that its size bounds`() throws {
+        // Constants by the thousand, each folded by itself, and one that is folded again at every level around it.
+        let maps = (0..<4_000).map { ["{'k': 1}", "{'k': 1u}", "{'k': s}"][$0 % 3] }.joined(separator: ",")
+        let zones = (0..<900).map { "timestamp(0).getHours('Etc/X\($0)') > 30" }.joined(separator: " && ")
+        var shared = "[e, e, e, e] == [e, e, e, e]"
+        for (name, part) in [("e", "d"), ("d", "c"), ("c", "b"), ("b", "a"), ("a", "1")] {
+            let parts = Array(repeating: part, count: 8).joined(separator: ",")
+            shared = "cel.bind(\(name), [\(parts)], \(shared))"
+        }
+        let nested = String(repeating: "[", count: 120) + shared + String(repeating: "]", count: 120)
+        for source in ["[\(maps)]", zones, nested] {
+            _ = try CompiledExpression(Array(source.utf8), in: Self.environment)
+        }
+    }
+
     /// Random expressions from the grammar, over values with much in them.
     @Test(arguments: 0..<20 as Range<UInt64>)
     func `ends whatever it is made of`(seed: UInt64) throws {

@@ -7,7 +7,7 @@ struct Compiler {
     var code = CodeBuilder()
     /// Where the variables of comprehensions, binds and blocks are.
     private var places: [Binding: Place] = [:]
-    private var constancy: Constancy
+    private let constancy: Constancy
     /// What constant folding may still cost, over the whole expression.
     private var foldingBudget: UInt64 = 100_000
 
@@ -21,16 +21,16 @@ struct Compiler {
         case lazy(Int, segment: UInt32)
     }
 
-    private init(_ checked: Checked) {
+    private init(_ checked: Checked, _ constancy: Constancy) {
         self.checked = checked
-        constancy = Constancy(checked)
+        self.constancy = constancy
     }
 
     /// Compiles an expression.
     ///
     /// - Throws: a problem when it needs more instructions, constants or locals than a program may have.
     static func compile(_ checked: Checked) throws(Problems) -> Program {
-        var compiler = Compiler(checked)
+        var compiler = Compiler(checked, Constancy(checked))
         let parts = compiler.compile()
         do throws(VerifyError) {
             return try Verifier.verify(parts, variableCount: checked.environment.variables.count)
@@ -376,13 +376,12 @@ struct Compiler {
     /// The value of a node that depends on nothing outside of itself, and what computing it costs.
     private mutating func fold(_ id: NodeID) -> (value: Value, cost: UInt64)? {
         guard constancy.isConstant(id), foldingBudget > 0 else { return nil }
-        var alone = Compiler(checked)
+        var alone = Compiler(checked, constancy)
         alone.foldingBudget = 0
-        alone.constancy = constancy
         alone.compileParts(of: id, checked.ast[id])
         let parts = alone.code.finish(at: checked.ast[id].offset)
         var meter = Meter(limit: foldingBudget)
-        defer { foldingBudget -= min(foldingBudget, meter.cost + UInt64(parts.code.count)) }
+        defer { foldingBudget -= min(foldingBudget, meter.spent + UInt64(parts.code.count)) }
         do {
             let program = try Verifier.verify(parts, variableCount: checked.environment.variables.count)
             let value = try program.evaluate(Bindings([]), &meter)

@@ -19,7 +19,17 @@ public struct Meter: Sendable {
     /// - Parameter limit: units; 10,000 by default for a rule.
     public init(limit: UInt64) {
         self.limit = limit
-        work = limit.multipliedReportingOverflow(by: Self.workPerUnit).overflow ? .max : limit * Self.workPerUnit
+        work = Self.work(for: limit)
+    }
+
+    /// What the evaluation took of its limit: in units or in work, whichever is more.
+    var spent: UInt64 {
+        max(cost, (Self.work(for: limit) - work) / Self.workPerUnit)
+    }
+
+    private static func work(for limit: UInt64) -> UInt64 {
+        let (work, overflows) = limit.multipliedReportingOverflow(by: workPerUnit)
+        return overflows ? .max : work
     }
 
     /// Pays units, before what they are for is done.
