@@ -24,6 +24,9 @@ struct CelEvalCommand: AsyncParsableCommand {
     @Flag(help: "Add what each evaluation cost and what was estimated.")
     var cost = false
 
+    /// Characters of a message about a row that is none.
+    private static let maxErrorLength = 200
+
     func run() async throws {
         guard jsonl else { throw ValidationError("--jsonl is the only form there is") }
         while let line = readLine() {
@@ -43,7 +46,8 @@ struct CelEvalCommand: AsyncParsableCommand {
         } catch let error as EvaluationError {
             members["error"] = .string("\(error.reason.message)")
         } catch {
-            members["error"] = .string("\(error)")
+            // It may quote the whole line.
+            members["error"] = .string(String("\(error)".prefix(Self.maxErrorLength)))
         }
         return .object(members)
     }
