@@ -79,6 +79,8 @@ import Testing
         Call(.absolute, .double(-0.0), gives: "0.0"),
         Call(.absolute, .uint(1), gives: "1u"),
         Call(.sign, .double(-32), gives: "-1.0"),
+        Call(.sign, .double(-0.0), gives: "0.0"),
+        Call(.sign, .double(.nan), gives: "nan"),
         Call(.sign, .int(-11), gives: "-1"),
         Call(.sign, .uint(100), gives: "1u"),
         Call(.sign, .bool(true), gives: "noSuchOverload"),

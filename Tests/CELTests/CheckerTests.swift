@@ -46,6 +46,16 @@ extension Environment {
         }
     }
 
+    @Test func `says how many numbers a call can compare`() throws {
+        func call(_ count: Int) -> String {
+            "math.greatest(\(Array(repeating: "1", count: count).joined(separator: ",")))"
+        }
+        #expect(try verdict(call(255)) == "int")
+        #expect(
+            try verdict(call(256)) == "5: 'math.greatest' takes at most 255 arguments, or one list of numbers"
+        )
+    }
+
     @Test func `only resolves names when it is told so, and refuses nothing`() throws {
         for row in CheckRow.all {
             let checked = try Checker.resolve(row.tree(), in: row.environment)

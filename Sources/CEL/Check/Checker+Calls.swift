@@ -96,6 +96,10 @@ extension Checker {
             if types.isEmpty { resolutions[id] = .unknown }
             return .dyn
         }
+        let most = FunctionSpelling.anyCount.upperBound
+        guard types.count <= most else {
+            return problem(at: ast[id].offset, "'\(name)' takes at most \(most) arguments, or one list of numbers")
+        }
         var types = types.map { substitution.head($0) }
         guard !types.contains(Substitution.poison) else { return Substitution.poison }
         if types.count == 1, case .list(let element) = types[0] { types = [substitution.head(element)] }
