@@ -130,6 +130,13 @@ private func run(_ program: Program, _ host: borrowing some Resolver, limit: UIn
         #expect(run(program, Bindings([.int(0)]), limit: 100_000) == "true")
     }
 
+    @Test func `charges for no list when there is nothing to look for in it`() throws {
+        let program = try program("int(x) in [1, 2, 3] || true", [.init("x", .string)])
+        var meter = Meter(limit: 100)
+        _ = try program.evaluate(Bindings([.text("one")]), &meter)
+        #expect(meter.cost == 2)
+    }
+
     @Test func `computes constants beforehand and charges for them as ever`() throws {
         let folded = try program("x in [1 + 1, 2 + 2, 3]", [.init("x", .int)])
         #expect(folded.instructionCount == 3)

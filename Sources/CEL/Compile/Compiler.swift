@@ -313,11 +313,13 @@ struct Compiler {
             guard case .list = checked.ast[arguments[1]].kind, let folded = fold(arguments[1]),
                 case .list(let elements) = folded.value, let set = LookupSet(elements)
             else { return false }
-            code.charge(folded.cost, at: offset)
             if let variable = hostVariable(arguments[0]) {
+                code.charge(folded.cost, at: offset)
                 code.emit(.isVariableInSet, b: variable, c: code.set(set), at: offset)
             } else {
                 compile(arguments[0])
+                // Behind what may fail: then the list is not made and not paid for, folded or not.
+                code.charge(folded.cost, at: offset)
                 code.emit(.isInSet, b: code.set(set), at: offset)
             }
         default:
