@@ -121,7 +121,8 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [
-                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/migration_0002.sql"),
+                .embedInCode("Resources/openapi.yaml"),
                 .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),
