@@ -14,11 +14,11 @@ extension Vocabulary {
         var limit = Self.none  // a border merge of a lower rank would have come first
         while true {
             if merged(left, right) < limit { return false }
+            guard max(left, right) > 255 else { return true }  // two bytes: nothing is left to undo
             if left > right {
                 limit = left
                 left = UInt32(truncatingIfNeeded: splits[Int(left)])
             } else {
-                guard right > 255 else { return true }  // two bytes: nothing is left to undo
                 limit = right + 1
                 right = UInt32(truncatingIfNeeded: splits[Int(right)] >> 32)
             }
