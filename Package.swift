@@ -75,8 +75,16 @@ let package = Package(
         // Shared libraries, lowest first.
         library("Codec"),
         library("Breaker"),
-        library("Tokens"),
         library("LLMWire"),
+        library(
+            "Tokens",
+            ["Codec", "LLMWire"],
+            exclude: ["Generated/make_unicode.py", "Generated/make_vocabulary.py", "Generated/unicode-16.0.json"],
+            resources: [
+                .copy("Resources/o200k_base.vocabulary"), .copy("Resources/cl100k_base.vocabulary"),
+                .copy("Resources/p50k_base.vocabulary"), .copy("Resources/r50k_base.vocabulary"),
+            ]
+        ),
         library("Limits", resources: [.embedInCode("Resources/reserve.lua"), .embedInCode("Resources/settle.lua")]),
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
@@ -127,7 +135,7 @@ let package = Package(
         program(
             "weir",
             path: "Sources/weir",
-            ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
+            ["Policy", "Secrets", "Snapshot", "Stack", "Telemetry", "Tokens", arguments, hummingbird, logging]
         ),
 
         tests(
@@ -155,7 +163,7 @@ let package = Package(
         tests("StackTests", ["Stack"]),
         tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
         tests("LLMWireTests", ["LLMWire"]),
-        tests("TokensTests", ["Tokens"]),
+        tests("TokensTests", ["AllocationCounter", "Codec", "LLMWire", "Tokens"]),
         tests("TidyTests", []),
         .testTarget(
             name: "EndToEnd",

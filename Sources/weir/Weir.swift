@@ -7,6 +7,6 @@ struct Weir: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weir",
         abstract: "Policy between applications and LLM providers.",
-        subcommands: [DevCommand.self, DemoUpstreamCommand.self, SnapshotCommand.self]
+        subcommands: [DevCommand.self, DemoUpstreamCommand.self, SnapshotCommand.self, TokensCommand.self]
     )
 }

@@ -37,9 +37,12 @@ struct WindowMerge: ~Copyable {
                 block = index
             }
             guard rank != Vocabulary.none else { return }
-            var place = block << 4
-            while ranks[place] != rank { place &+= 1 }
-            join(place, rank, vocabulary)
+            // The rank is the lowest until its last pair is gone, and no block before this one has it.
+            repeat {
+                var place = block << 4
+                while ranks[place] != rank { place &+= 1 }
+                join(place, rank, vocabulary)
+            } while lowest[block] == rank
         }
     }
 
@@ -75,20 +78,32 @@ struct WindowMerge: ~Copyable {
         let after = Int(nexts[right])
         ids[place] = id
         nexts[place] = UInt16(truncatingIfNeeded: after)
-        ranks[right] = Vocabulary.none
         if after < count {
             previous[after] = UInt16(truncatingIfNeeded: place)
             ranks[place] = vocabulary.merged(id, ids[after])
         } else {
             ranks[place] = Vocabulary.none
         }
+        let block = place >> 4
         if place > 0 {
             let before = Int(previous[place])
-            ranks[before] = vocabulary.merged(ids[before], id)
-            if before >> 4 != place >> 4 { refresh(before >> 4) }
+            let rank = vocabulary.merged(ids[before], id)
+            if before >> 4 == block { ranks[before] = rank } else { change(before, to: rank) }
         }
-        refresh(place >> 4)
-        if right >> 4 != place >> 4 { refresh(right >> 4) }
+        if right >> 4 == block { ranks[right] = Vocabulary.none } else { change(right, to: Vocabulary.none) }
+        refresh(block)
+    }
+
+    /// Changes a rank in a block of which no more is known.
+    @inline(__always)
+    private mutating func change(_ place: Int, to rank: UInt32) {
+        let old = ranks[place]
+        ranks[place] = rank
+        if rank < lowest[place >> 4] {
+            lowest[place >> 4] = rank
+        } else if old == lowest[place >> 4] {
+            refresh(place >> 4)
+        }
     }
 
     /// Hands over the tokens that end at `end` or before.

@@ -1,5 +1,7 @@
 // Lookup tables whose size is a power of two, so that any index can be cut to fit instead of being checked: they are
-// read once or twice for every few bytes of text. One of the module's four files with unsafe expressions.
+// read once or twice for every few bytes of text. One of the module's three files with unsafe expressions.
+
+private import Glibc
 
 /// Memory of 2ⁿ entries that is filled once and then only read.
 ///
@@ -20,13 +22,21 @@
     init(exponent: Int, filler: Element, _ fill: (inout MutableSpan<Element>) -> Void) {
         let count = 1 << exponent
         mask = count - 1
-        unsafe base = UnsafeMutablePointer.allocate(capacity: count)
-        unsafe base.initialize(repeating: filler, count: count)
+        let bytes = count * MemoryLayout<Element>.stride
+        let raw = UnsafeMutableRawPointer.allocate(
+            byteCount: bytes,
+            alignment: bytes >= Self.hugePageBytes ? Self.hugePageBytes : MemoryLayout<Element>.alignment
+        )
+        // Random lookups in megabytes miss the TLB more than the cache; a refusal costs nothing but that.
+        if bytes >= Self.hugePageBytes { _ = unsafe madvise(raw, bytes, MADV_HUGEPAGE) }
+        unsafe base = raw.initializeMemory(as: Element.self, repeating: filler, count: count)
         var entries = unsafe MutableSpan(_unsafeElements: UnsafeMutableBufferPointer(start: base, count: count))
         fill(&entries)
     }
 
     deinit { unsafe base.deallocate() }
+
+    private static var hugePageBytes: Int { 2 << 20 }
 
     /// The entry at an index, whose higher bits are ignored.
     @inline(__always)

@@ -1,5 +1,5 @@
 // Reads a resource file without Foundation: found beside the program, mapped for as long as it takes to build the
-// tables. One of the module's four files with unsafe expressions; what it maps leaves only as a span.
+// tables. One of the module's three files with unsafe expressions; what it maps leaves only as a span.
 
 private import Glibc
 

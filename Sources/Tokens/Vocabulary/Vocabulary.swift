@@ -26,10 +26,12 @@ final class Vocabulary: Sendable {
     let short: FixedTable<ShortToken>
     let long: FixedTable<UInt64>
     let pairs: FixedTable<UInt64>
+    /// One bit for each of 2²¹ hashes, whether a pair may have it: most pairs asked for are none, and this fits a cache.
+    let pairFilter: FixedTable<UInt64>
     let bytePairs: FixedTable<UInt32>
     let byteIDs: FixedTable<UInt32>
     /// For each id the two tokens it is merged from, left in the upper half; for a single byte itself in both.
-    let splits: FixedTable<UInt64>
+    let splits: [UInt64]
     /// Where each id's bytes begin; one more for the end.
     let offsets: [UInt32]
     let blob: [UInt8]
@@ -41,9 +43,10 @@ final class Vocabulary: Sendable {
         short = parts.makeShort()
         long = parts.makeLong()
         pairs = parts.makePairs()
+        pairFilter = parts.makePairFilter()
         bytePairs = parts.makeBytePairs()
         byteIDs = parts.makeByteIDs()
-        splits = parts.makeSplits()
+        splits = parts.splits
     }
 
     /// The token that two tokens merge into, which is also the merge's rank; `none` if they do not merge.
@@ -51,6 +54,7 @@ final class Vocabulary: Sendable {
     func merged(_ left: UInt32, _ right: UInt32) -> UInt32 {
         let key = UInt64(left) << Self.idBits | UInt64(right)
         var slot = Self.slot(ofPair: key)
+        guard pairFilter[slot >> 6] >> UInt64(truncatingIfNeeded: slot & 63) & 1 == 1 else { return Self.none }
         while true {
             let entry = pairs[slot]
             if entry >> Self.idBits == key { return UInt32(truncatingIfNeeded: entry) & 0x3_ffff }
@@ -118,7 +122,7 @@ final class Vocabulary: Sendable {
     @inline(__always)
     static func slot(ofPair key: UInt64) -> Int {
         let mixed = key &* factor
-        return Int(truncatingIfNeeded: mixed >> 40)
+        return Int(truncatingIfNeeded: mixed >> 38)
     }
 
     @inline(__always)

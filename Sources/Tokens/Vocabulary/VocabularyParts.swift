@@ -19,9 +19,9 @@ struct VocabularyParts {
     let maxTokenBytes: Int
     private(set) var offsets: [UInt32]
     private(set) var blob: [UInt8]
-    /// For each id the left part in the upper half, the right one in the lower; `noSplit` for bytes and holes.
+    /// For each id the left part in the upper half, the right one in the lower; bytes and holes have themselves in both.
     private(set) var splits: [UInt64]
-    private static let noSplit = UInt64.max
+    private static func noSplit(_ id: Int) -> UInt64 { UInt64(id) << 32 | UInt64(id) }
 
     /// Reads a resource.
     ///
@@ -75,7 +75,7 @@ struct VocabularyParts {
             if left == Self.noID {
                 // Only bytes and holes: a token that no merge makes could be met only as a whole piece.
                 guard right == Self.noID, length(id) <= 1 else { throw .malformed("splits") }
-                splits.append(Self.noSplit)
+                splits.append(Self.noSplit(id))
                 continue
             }
             guard left < id, right < id, length(left) > 0, length(right) > 0,
@@ -152,8 +152,8 @@ struct VocabularyParts {
         let exponent = Self.exponent(for: count)
         let mask = 1 << exponent - 1
         return FixedTable(exponent: exponent, filler: .max) { table in
-            for id in 256..<count where splits[id] != Self.noSplit {
-                let key = (splits[id] >> 32) << Vocabulary.idBits | splits[id] & 0xffff_ffff
+            for id in 256..<count where splits[id] != Self.noSplit(id) {
+                let key = pairKey(id)
                 var slot = Vocabulary.slot(ofPair: key) & mask
                 while table[slot] != .max { slot = (slot + 1) & mask }
                 table[slot] = key << Vocabulary.idBits | UInt64(id)
@@ -176,11 +176,14 @@ struct VocabularyParts {
         }
     }
 
-    func makeSplits() -> FixedTable<UInt64> {
-        FixedTable(exponent: Self.exponent(for: count), filler: 0) { table in
-            for id in 0..<count {
-                table[id] = splits[id] == Self.noSplit ? UInt64(id) << 32 | UInt64(id) : splits[id]
+    func makePairFilter() -> FixedTable<UInt64> {
+        FixedTable(exponent: 15, filler: 0) { table in
+            for id in 256..<count where splits[id] != Self.noSplit(id) {
+                let slot = Vocabulary.slot(ofPair: pairKey(id))
+                table[slot >> 6 & 0x7fff] |= 1 << UInt64(slot & 63)
             }
         }
     }
+
+    private func pairKey(_ id: Int) -> UInt64 { (splits[id] >> 32) << Vocabulary.idBits | splits[id] & 0xffff_ffff }
 }
