@@ -44,8 +44,15 @@ struct ShortMerge {
                 ranks[index] = ranks[index &+ 1]
                 index &+= 1
             }
-            if place < last { ranks[place] = vocabulary.merged(lowest, ids[place &+ 1]) }
-            if place > 0 { ranks[place &- 1] = vocabulary.merged(ids[place &- 1], lowest) }
+            if place > 0, place < last {
+                let merged = vocabulary.merged(ids[place &- 1], lowest, ids[place &+ 1])
+                ranks[place &- 1] = merged.before
+                ranks[place] = merged.after
+            } else if place < last {
+                ranks[place] = vocabulary.merged(lowest, ids[place &+ 1])
+            } else if place > 0 {
+                ranks[place &- 1] = vocabulary.merged(ids[place &- 1], lowest)
+            }
         }
         for index in 0...last { sink.take(ids[index]) }
     }

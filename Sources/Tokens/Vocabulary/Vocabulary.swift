@@ -26,7 +26,8 @@ final class Vocabulary: Sendable {
     let short: FixedTable<ShortToken>
     let long: FixedTable<UInt64>
     let pairs: FixedTable<UInt64>
-    /// One bit for each of 2²¹ hashes, whether a pair may have it: most pairs asked for are none, and this fits a cache.
+    /// One bit for each of 2²¹ hashes, whether a pair may have it: what most lookups end with, and small enough for a
+    /// second-level cache.
     let pairFilter: FixedTable<UInt64>
     let bytePairs: FixedTable<UInt32>
     let byteIDs: FixedTable<UInt32>
@@ -53,8 +54,29 @@ final class Vocabulary: Sendable {
     @inline(__always)
     func merged(_ left: UInt32, _ right: UInt32) -> UInt32 {
         let key = UInt64(left) << Self.idBits | UInt64(right)
-        var slot = Self.slot(ofPair: key)
-        guard pairFilter[slot >> 6] >> UInt64(truncatingIfNeeded: slot & 63) & 1 == 1 else { return Self.none }
+        let slot = Self.slot(ofPair: key)
+        return merged(key, slot, pairFilter[slot >> 6])
+    }
+
+    /// What a token merges into with the one before and with the one after it.
+    ///
+    /// Both lookups begin before either is judged, so that they wait for memory together.
+    @inline(__always)
+    func merged(_ before: UInt32, _ token: UInt32, _ after: UInt32) -> (before: UInt32, after: UInt32) {
+        let leftKey = UInt64(before) << Self.idBits | UInt64(token)
+        let rightKey = UInt64(token) << Self.idBits | UInt64(after)
+        let leftSlot = Self.slot(ofPair: leftKey)
+        let rightSlot = Self.slot(ofPair: rightKey)
+        let leftFilter = pairFilter[leftSlot >> 6]
+        let rightFilter = pairFilter[rightSlot >> 6]
+        return (merged(leftKey, leftSlot, leftFilter), merged(rightKey, rightSlot, rightFilter))
+    }
+
+    /// Most pairs do not merge, and nearly all of those end at the filter.
+    @inline(__always)
+    private func merged(_ key: UInt64, _ start: Int, _ filter: UInt64) -> UInt32 {
+        guard filter >> UInt64(truncatingIfNeeded: start & 63) & 1 == 1 else { return Self.none }
+        var slot = start
         while true {
             let entry = pairs[slot]
             if entry >> Self.idBits == key { return UInt32(truncatingIfNeeded: entry) & 0x3_ffff }
