@@ -49,6 +49,7 @@ public struct PromptCounter: Sendable {
     private mutating func takeBuffer() -> [UInt8] {
         var taken: [UInt8] = []
         swap(&taken, &buffer)
+        taken.removeAll(keepingCapacity: true)
         return taken
     }
 

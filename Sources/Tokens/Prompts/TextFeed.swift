@@ -17,11 +17,16 @@ struct TextFeed: Sendable {
     /// How much to gather before the next try to count: doubled while there is no place to cut.
     private var target = Self.chunkBytes
 
+    /// Makes a feed of nothing.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: what counts.
+    ///   - limit: counting may stop when there are more tokens.
+    ///   - buffer: an empty array, for its memory.
     init(_ tokenizer: Tokenizer, limit: Int, buffer: consuming [UInt8]) {
         self.tokenizer = tokenizer
         self.limit = limit
         self.buffer = buffer
-        self.buffer.removeAll(keepingCapacity: true)
     }
 
     /// Gives the buffer back for the next feed.
