@@ -5,7 +5,9 @@
 
 internal import LLMWire
 
-/// Answers rows. Confined to its owner.
+/// Answers rows.
+///
+/// Confined to its owner.
 public struct TokenRowCounter {
     private var prompts = PromptCounter()
 
@@ -159,7 +161,9 @@ private struct Row {
                 }
                 bits = bits << 6 | value
             }
-            for index in 0..<(3 - padding) { output.append(UInt8(truncatingIfNeeded: bits >> (16 - 8 * UInt32(index)))) }
+            for index in 0..<(3 - padding) {
+                output.append(UInt8(truncatingIfNeeded: bits >> (16 - 8 * UInt32(index))))
+            }
         }
         return output
     }

@@ -7,6 +7,7 @@ extension Tokenizer {
     /// installation that lacks a file does not grow one.
     ///
     /// - Parameter encoding: which.
+    /// - Returns: the process's one of that encoding.
     /// - Throws: why its file could not be loaded.
     public static func shared(_ encoding: EncodingName) throws(VocabularyError) -> Tokenizer {
         switch encoding {

@@ -1,7 +1,9 @@
 // Counts and encodes text exactly as tiktoken's `encode_ordinary` does: cut into pieces, look each up whole, merge those
 // that are no token. Text that looks like a special token is ordinary text: a client must not be able to inject one.
 
-/// An encoding, ready to use. One for the whole process, shared by all threads.
+/// An encoding, ready to use.
+///
+/// One for the whole process, shared by all threads.
 public final class Tokenizer: Sendable {
     /// Which encoding this is.
     public let encoding: EncodingName

@@ -108,12 +108,14 @@ enum RandomText {
         "a", "Z", "ab", "The", "don", "'s", "'S", "'re", "'LL", "'\u{17f}", "'", "\u{2019}", " ", "  ", "\t", "\n",
         "\r\n", "\r", "\u{a0}", "\u{3000}", "\u{2028}", "\u{200b}", "1", "12", "3456", "\u{0664}", "\u{2167}", "\u{bd}",
         ".", "!!", "/", "//", "=", "(", "\u{301}", "e\u{301}", "\u{20dd}", "\u{3042}", "\u{4e2d}\u{6587}", "\u{1c5}",
-        "\u{2b0}", "\u{430}\u{411}", "\u{df}", "\u{130}", "\u{1f600}", "\u{1f468}\u{200d}\u{1f469}", "\u{fffd}", "\u{feff}",
+        "\u{2b0}", "\u{430}\u{411}", "\u{df}", "\u{130}", "\u{1f600}", "\u{1f468}\u{200d}\u{1f469}", "\u{fffd}",
+        "\u{feff}",
         "\u{ad}", "\u{a7ce}", "\u{10940}", "\u{378}", "<|endoftext|>", "ABC", "McDonald", "\u{5d0}", "\u{939}\u{93f}",
     ]
     /// Overlong, cut, surrogate and stray bytes.
     private static let broken: [[UInt8]] = [
-        [0xff], [0x80], [0xc3], [0xc0, 0xaf], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98], [0xf4, 0x90, 0x80, 0x80],
+        [0xff], [0x80], [0xc3], [0xc0, 0xaf], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98],
+        [0xf4, 0x90, 0x80, 0x80],
     ]
 
     static func make(_ generator: inout SeededGenerator) -> [UInt8] {

@@ -115,13 +115,15 @@ import Testing
     @Test func `of the other calls is estimated`() throws {
         #expect(try count(#"{"prompt":["Hello","Hello"]}"#, .completions, model: "davinci-002").tokens == 2)
         #expect(try count(#"{"input":"Hello"}"#, .responses).tokens == 8)
-        #expect(try count(#"{"instructions":"Hello","input":[{"role":"user","content":"Hello"}]}"#, .responses).tokens == 13)
+        let items = #"{"instructions":"Hello","input":[{"role":"user","content":"Hello"}]}"#
+        #expect(try count(items, .responses).tokens == 13)
         let messages = #"{"system":"Hello","messages":[{"role":"user","content":[{"type":"text","text":"Hello"}]}]}"#
         #expect(try count(messages, .messages, model: "claude-3-opus").tokens == 12, "9 × 1.25, rounded up")
     }
 
     @Test(arguments: [
-        "", "[]", "{", #"{"messages":[}"#, #"{"messages":[{"role":"\ud800"}]}"#, "{\"messages\":\"\u{1}\"}", #"{"a":1}x"#,
+        "", "[]", "{", #"{"messages":[}"#, #"{"messages":[{"role":"\ud800"}]}"#, "{\"messages\":\"\u{1}\"}",
+        #"{"a":1}x"#,
     ])
     func `is refused when it is no JSON object`(body: String) {
         #expect(throws: ScanError.self) { try count(body) }

@@ -44,7 +44,12 @@ private indirect enum Pattern {
         }
     }
 
-    private static func match(_ parts: ArraySlice<Pattern>, _ text: [UInt32], _ place: Int, _ next: (Int) -> Int?) -> Int? {
+    private static func match(
+        _ parts: ArraySlice<Pattern>,
+        _ text: [UInt32],
+        _ place: Int,
+        _ next: (Int) -> Int?
+    ) -> Int? {
         guard let first = parts.first else { return next(place) }
         return first.match(text, place) { match(parts.dropFirst(), text, $0, next) }
     }

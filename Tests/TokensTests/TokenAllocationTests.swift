@@ -10,7 +10,8 @@ import Testing
 @Suite struct `Counting` {
     private static let text = Array(
         String(
-            repeating: "It's 2026: \u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{4e16}\u{754c}! internationalisierung\n",
+            repeating:
+                "It's 2026: \u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{4e16}\u{754c}! internationalisierung\n",
             count: 100
         ).utf8
     )

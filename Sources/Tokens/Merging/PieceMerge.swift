@@ -54,7 +54,8 @@ struct PieceMerge: ~Copyable {
 
     /// Takes a piece in which U+FFFD stands for what is not UTF-8.
     @inline(never)
-    mutating func takeBroken<Sink: TokenSink>(_ text: Span<UInt8>, from start: Int, to end: Int, into sink: inout Sink) {
+    mutating func takeBroken<Sink: TokenSink>(_ text: Span<UInt8>, from start: Int, to end: Int, into sink: inout Sink)
+    {
         if end - start <= Self.smallBytes {
             var repaired: [384 of UInt8] = .init(repeating: 0)
             var count = 0

@@ -8,9 +8,7 @@ struct ShortMerge {
     /// What each token and the next one merge into.
     private var ranks: [32 of UInt32] = .init(repeating: 0)
 
-    /// Merges a piece that is no token itself.
-    ///
-    /// - Parameter count: bytes of the piece, 2...`maxBytes`.
+    /// Merges a piece that is no token itself, of at most `maxBytes`.
     @inline(__always)
     mutating func merge<Sink: TokenSink>(
         _ text: Span<UInt8>,

@@ -1,7 +1,9 @@
 // Remembers the profiles of the names that clients use now. Bounded, because names are client text; and with a place for
 // the operator's word, which outranks the table.
 
-/// Up to 50 model names and their profiles. Confined to one loop; not shared.
+/// Up to 50 model names and their profiles.
+///
+/// Confined to one loop; not shared.
 public struct ModelCache: Sendable {
     /// Entries at most.
     public static let capacity = 50

@@ -37,11 +37,7 @@ enum PictureRule: Sendable, Equatable {
         ("o3", .tiles(base: 75, tile: 150)), ("computer-use-", .tiles(base: 65, tile: 129)),
     ]
 
-    /// Tokens of one picture.
-    ///
-    /// - Parameters:
-    ///   - size: in pixels, each at least 1.
-    ///   - isLowDetail: whether the client asks for `detail: low`.
+    /// Tokens of one picture of at least one pixel; low detail is what the client may ask for.
     func tokens(_ size: PictureSize, isLowDetail: Bool) -> Int {
         switch self {
         case .tiles(let base, let tile): isLowDetail ? base : base + tile * Self.tileCount(size)

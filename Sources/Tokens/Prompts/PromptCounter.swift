@@ -3,7 +3,9 @@
 
 public import LLMWire
 
-/// Counts request bodies. Keeps one buffer from body to body; confined to one loop, not shared.
+/// Counts request bodies.
+///
+/// Keeps one buffer from body to body; confined to one loop, not shared.
 public struct PromptCounter: Sendable {
     private var buffer: [UInt8] = []
 

@@ -60,7 +60,9 @@ extension PromptReader {
             feed.append("\n")
         }
         feed.append("type ")
-        if let name = try Self.string(at: try Self.member("name", at: start, body), body) { feed.append(name, in: body) }
+        if let name = try Self.string(at: try Self.member("name", at: start, body), body) {
+            feed.append(name, in: body)
+        }
         let parameters = try Self.member("parameters", at: start, body)
         let schema = try SchemaObject(at: parameters, body)
         if schema.hasProperties {

@@ -29,6 +29,8 @@ enum MappedFile {
     ///   - path: of a regular file.
     ///   - maxBytes: larger files are refused.
     ///   - read: sees the bytes.
+    /// - Returns: what `read` makes of them.
+    /// - Throws: why the file cannot be read, or what `read` throws.
     static func read<Result>(
         _ path: String,
         maxBytes: Int,

@@ -85,12 +85,7 @@ final class Vocabulary: Sendable {
         }
     }
 
-    /// The token that a whole range is, or `none`.
-    ///
-    /// - Parameters:
-    ///   - text: some text.
-    ///   - start: the first byte.
-    ///   - count: bytes, at least 3.
+    /// The token that a whole range of at least 3 bytes is, or `none`.
     @inline(__always)
     func token(_ text: Span<UInt8>, from start: Int, count: Int) -> UInt32 {
         if count <= ShortToken.maxBytes {

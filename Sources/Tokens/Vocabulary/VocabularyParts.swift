@@ -28,6 +28,7 @@ struct VocabularyParts {
     /// - Parameters:
     ///   - file: all its bytes.
     ///   - encoding: the one it must be.
+    /// - Throws: the part that is wrong.
     init(_ file: Span<UInt8>, encoding: EncodingName) throws(VocabularyError) {
         guard file.count > Self.headerBytes, TextBytes.begin(file, with: Self.magic) else { throw .malformed("magic") }
         guard Self.number(file, at: 8, bytes: 4) == Self.format else { throw .malformed("format") }

@@ -71,6 +71,7 @@ struct TokensBenchCommand: ParsableCommand {
         }
         let bytes = chunks.reduce(0) { $0 + $1.count }
         let speed = Double(bytes) / max(best, 1e-9) / 1e6
-        print("\(name): \(bytes) bytes, \(tokens) tokens, \(speed.formatted(.number.precision(.fractionLength(1)))) MB/s")
+        let shown = speed.formatted(.number.precision(.fractionLength(1)))
+        print("\(name): \(bytes) bytes, \(tokens) tokens, \(shown) MB/s")
     }
 }
