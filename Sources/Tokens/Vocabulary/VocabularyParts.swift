@@ -71,8 +71,9 @@ struct VocabularyParts {
         let rights = lefts + 3 * count
         splits.reserveCapacity(count)
         for id in 0..<count {
-            let left = Self.number(file, at: lefts + 3 * id, bytes: 3)
-            let right = Self.number(file, at: rights + 3 * id, bytes: 3)
+            // The blob of at least 256 bytes follows, so eight bytes of either can be read.
+            let left = Int(TextBytes.word(file, at: lefts + 3 * id) & 0xff_ffff)
+            let right = Int(TextBytes.word(file, at: rights + 3 * id) & 0xff_ffff)
             if left == Self.noID {
                 // Only bytes and holes: a token that no merge makes could be met only as a whole piece.
                 guard right == Self.noID, length(id) <= 1 else { throw .malformed("splits") }
@@ -117,12 +118,13 @@ struct VocabularyParts {
     }
 
     func makeShort() -> FixedTable<ShortToken> {
-        let ids = (256..<count).filter { (2...ShortToken.maxBytes).contains(length($0)) }
-        let exponent = Self.exponent(for: ids.count)
+        var tokens = 0
+        for id in 256..<count where isShort(id) { tokens += 1 }
+        let exponent = Self.exponent(for: tokens)
         let mask = 1 << exponent - 1
         let bytes = blob.span
         return FixedTable(exponent: exponent, filler: .empty) { table in
-            for id in ids {
+            for id in 256..<count where isShort(id) {
                 let length = length(id)
                 let start = Int(offsets[id])
                 let low = TextBytes.word(bytes, at: start, count: min(length, 8))
@@ -133,6 +135,8 @@ struct VocabularyParts {
             }
         }
     }
+
+    private func isShort(_ id: Int) -> Bool { (2...ShortToken.maxBytes).contains(length(id)) }
 
     func makeLong() -> FixedTable<UInt64> {
         let ids = (256..<count).filter { length($0) > ShortToken.maxBytes }
