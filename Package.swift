@@ -80,8 +80,16 @@ let package = Package(
         library("Codec"),
         library("Breaker"),
         library("CEL", ["Codec", "CRE2"]),
-        library("Tokens"),
         library("LLMWire"),
+        library(
+            "Tokens",
+            ["Codec", "LLMWire"],
+            exclude: ["Generated/make_unicode.py", "Generated/make_vocabulary.py", "Generated/unicode-16.0.json"],
+            resources: [
+                .copy("Resources/o200k_base.vocabulary"), .copy("Resources/cl100k_base.vocabulary"),
+                .copy("Resources/p50k_base.vocabulary"), .copy("Resources/r50k_base.vocabulary"),
+            ]
+        ),
         library("Limits", resources: [.embedInCode("Resources/reserve.lua"), .embedInCode("Resources/settle.lua")]),
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
@@ -134,7 +142,9 @@ let package = Package(
         program(
             "weir",
             path: "Sources/weir",
-            ["CEL", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
+            [
+                "CEL", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", "Tokens", arguments, hummingbird, logging,
+            ]
         ),
 
         tests(
@@ -163,7 +173,7 @@ let package = Package(
         tests("StackTests", ["Stack"]),
         tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
         tests("LLMWireTests", ["LLMWire"]),
-        tests("TokensTests", ["Tokens"]),
+        tests("TokensTests", ["AllocationCounter", "Codec", "LLMWire", "Tokens"]),
         tests("TidyTests", []),
         .testTarget(
             name: "EndToEnd",
