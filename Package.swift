@@ -105,7 +105,7 @@ let package = Package(
                 .embedInCode("Resources/token_limit.schema.json"),
             ]
         ),
-        library("Snapshot", ["Codec", "Policy", "Secrets"]),
+        library("Snapshot", ["Codec", "Policy", "Secrets", "Tokens"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
         library("Stack", ["CLinux", "Secrets"]),
@@ -169,16 +169,16 @@ let package = Package(
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
-        tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
+        tests("PolicyTests", ["AllocationCounter", "CEL", "Codec", "LLMWire", "Limits", "Policy", "Tokens"]),
         tests("StackTests", ["Stack"]),
-        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
+        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", "Telemetry", "Tokens", logging]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["AllocationCounter", "Codec", "LLMWire", "Tokens"]),
         tests("TidyTests", []),
         .testTarget(
             name: "EndToEnd",
             // Started by path: the programs are dependencies only so that they are built first.
-            dependencies: ["Stack", "weir", "weir-control", "weir-gateway"],
+            dependencies: ["LLMWire", "Stack", "Tokens", "weir", "weir-control", "weir-gateway"],
             exclude: ["sdk_openai.py", "sdk_anthropic.py"],
             swiftSettings: strict
         ),

@@ -1,4 +1,4 @@
-// Reads text eight bytes at a time. One of the module's three files with unsafe expressions (docs/decisions/0012); the
+// Reads text eight bytes at a time. One of the module's three files with unsafe expressions (docs/decisions/0010); the
 // standard library still checks the bounds of every load here.
 
 /// Loads and compares raw bytes of text.

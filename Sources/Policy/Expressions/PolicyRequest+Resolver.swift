@@ -19,7 +19,7 @@ extension PolicyRequest: Resolver {
         case .maxTokens: parsed.outputCap.map { .int(Int64($0)) } ?? .unset
         case .choices: .int(Int64(parsed.choices))
         case .messageCount: .int(Int64(parsed.messageCount))
-        case .promptTokens: .int(Int64(promptTokens))
+        case .promptTokens: .int(Int64(prompt.tokens))
         case .bodyBytes: .int(Int64(bodyBytes))
         case .hasTools: .bool(parsed.hasTools)
         case .hasImages: .bool(parsed.hasImages)

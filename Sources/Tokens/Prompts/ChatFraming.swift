@@ -1,5 +1,5 @@
 // What a chat costs beyond its text, as numbers with names and sources. Where a provider publishes none, they are what
-// others found by asking the API; docs/decisions/0012 says which are how sure.
+// others found by asking the API; docs/decisions/0010 says which are how sure.
 
 /// Tokens around messages and names.
 struct ChatFraming: Sendable, Equatable {
