@@ -106,12 +106,10 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
             return .refuse(Refusal(.outputCapTooHigh, limit: maxCompletion, got: output))
         }
         guard let maxTotal else { return .allow }
-        guard output <= maxTotal else {
-            return .refuse(Refusal(.outputCapTooHigh, limit: maxTotal, got: output))
-        }
-        guard let prompt = request.prompt.excess(over: Int(maxTotal - output)) else { return .allow }
-        let reason: RefusalReason = Int64(prompt) > maxTotal ? .promptTooLong : .outputCapTooHigh
-        return .refuse(Refusal(reason, limit: maxTotal, got: Self.saturatingSum(Int64(prompt), output)))
+        guard output > maxTotal || request.prompt.excess(over: Int(maxTotal - output)) != nil else { return .allow }
+        let prompt = Int64(request.prompt.excess(over: Int(maxTotal)) ?? request.prompt.tokens)
+        let reason: RefusalReason = prompt > maxTotal ? .promptTooLong : .outputCapTooHigh
+        return .refuse(Refusal(reason, limit: maxTotal, got: Self.saturatingSum(prompt, output)))
     }
 
     /// Reserves the prompt and each choice's cap: nearly always more than is used, which settling corrects.

@@ -10,8 +10,9 @@ import Tokens
 /// Factor and error are exponential averages, the last hundred or so prompts weighing most. Two workers that learn at
 /// once may lose one of the two observations: an average does not mind.
 final class TokenCalibration: Sendable {
-    private let factorPermille: Atomic<Int>
-    private let errorPermille = Atomic<Int>(0)
+    /// In millionths, so that an average of small steps arrives.
+    private let factorMillionths: Atomic<Int>
+    private let errorMillionths = Atomic<Int>(0)
     private let isEstimated: Bool
 
     /// One observation moves an average by this part of its distance.
@@ -22,15 +23,15 @@ final class TokenCalibration: Sendable {
     private static let minTokens = 64
 
     init(_ profile: ModelProfile) {
-        factorPermille = Atomic(profile.factorPermille)
+        factorMillionths = Atomic(profile.factorPermille * 1_000)
         isEstimated = profile.basis == .estimated
     }
 
     /// The model's tokens for each 1,000 that its encoding counts.
-    var factor: Int { factorPermille.load(ordering: .relaxed) }
+    var factor: Int { (factorMillionths.load(ordering: .relaxed) + 500) / 1_000 }
 
     /// How far counts were off, in thousandths of what was billed.
-    var error: Int { errorPermille.load(ordering: .relaxed) }
+    var error: Int { (errorMillionths.load(ordering: .relaxed) + 500) / 1_000 }
 
     /// A profile with what was learned; one whose vocabulary is known stays as it is.
     func profile(_ profile: ModelProfile) -> ModelProfile {
@@ -44,16 +45,17 @@ final class TokenCalibration: Sendable {
     ///   - factor: that factor, in thousandths.
     ///   - billed: tokens that the provider says the prompt had, cached ones included.
     func learn(counted: Int, by factor: Int, billed: Int) {
-        guard counted >= Self.minTokens, billed >= Self.minTokens, counted < 1 << 40, billed < 1 << 40 else { return }
-        let off = abs(counted - billed) * 1_000 / billed
-        errorPermille.store(error + (min(off, 10_000) - error) / Self.smoothing, ordering: .relaxed)
+        guard counted >= Self.minTokens, billed >= Self.minTokens, counted < 1 << 32, billed < 1 << 32 else { return }
+        let off = min(abs(counted - billed) * 1_000_000 / billed, 10_000_000)
+        Self.move(errorMillionths, to: off)
         guard isEstimated else { return }
         let seen = billed * factor / counted
-        let bounded = min(max(seen, Self.factors.lowerBound), Self.factors.upperBound)
-        // Rounded away from zero, so that the average reaches what it is drawn to.
-        let step = (bounded - self.factor) / Self.smoothing
-        let direction = (bounded - self.factor).signum()
-        factorPermille.store(self.factor + (step == 0 ? direction : step), ordering: .relaxed)
+        Self.move(factorMillionths, to: min(max(seen, Self.factors.lowerBound), Self.factors.upperBound) * 1_000)
+    }
+
+    private static func move(_ average: borrowing Atomic<Int>, to observed: Int) {
+        let known = average.load(ordering: .relaxed)
+        average.store(known + (observed - known) / smoothing, ordering: .relaxed)
     }
 }
 
