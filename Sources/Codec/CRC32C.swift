@@ -16,8 +16,8 @@ public enum CRC32C {
         while start &+ 8 <= bytes.count {
             var next: UInt32 = 0
             for place in 0..<8 {
-                let byte = bytes[start &+ place] ^ (place < 4 ? UInt8(truncatingIfNeeded: value >> UInt32(8 * place)) : 0)
-                next ^= slices[(7 &- place) << 8 | Int(byte)]
+                let old = place < 4 ? UInt8(truncatingIfNeeded: value >> UInt32(8 * place)) : 0
+                next ^= slices[(7 &- place) << 8 | Int(bytes[start &+ place] ^ old)]
             }
             value = next
             start &+= 8

@@ -38,7 +38,8 @@ def rows(values):
 
 
 open("UnicodeClasses+Tables.swift", "w").write(
-    """// The character classes of Unicode 16.0, written by make_unicode.py. Do not edit: change the script.
+    """// The character classes of Unicode 16.0, one byte of bits for each code point: written by make_unicode.py, which is what
+// to change.
 
 // swift-format-ignore-file
 
