@@ -13,7 +13,7 @@ public protocol RequestHeaders: AnyObject, Sendable {
     func value(of name: [UInt8]) -> [UInt8]?
 
     /// Shows every field in the order received: its name in lower case, and its value.
-    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void)
+    func visit(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void)
 }
 
 /// A request as policies see it; confined to its event loop, since it remembers what was counted of its prompt.

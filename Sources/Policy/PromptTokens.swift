@@ -108,6 +108,7 @@ public final class PromptTokens {
     /// What to reserve of a window for the prompt: its tokens, or the most they can be where that is next to nothing.
     ///
     /// - Parameter limit: the window's.
+    /// - Returns: tokens, not fewer than the prompt has where its count is exact.
     public func reservation(of limit: Int64) -> Int {
         if counted == nil, let most, Int64(most) <= limit / Int64(Self.negligiblePart) { return most }
         return tokens

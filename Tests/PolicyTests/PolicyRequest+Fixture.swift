@@ -12,7 +12,7 @@ final class FixedHeaders: RequestHeaders {
 
     func value(of name: [UInt8]) -> [UInt8]? { fields[name] }
 
-    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
+    func visit(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
         for (name, value) in fields.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) { show(name, value) }
     }
 }

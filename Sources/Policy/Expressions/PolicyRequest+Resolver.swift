@@ -91,7 +91,7 @@ extension PolicyRequest: Resolver {
         var names: [ByteString: Int] = [:]
         var keys: [Value] = []
         var values: [Value] = []
-        headers.forEach { name, value in
+        headers.visit { name, value in
             let name = ByteString(name)
             guard names[name] == nil, !Self.isCredential(name) else { return }
             names[name] = keys.count
