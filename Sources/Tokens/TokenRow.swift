@@ -10,6 +10,7 @@ internal import LLMWire
 /// Confined to its owner.
 public struct TokenRowCounter {
     private var prompts = PromptCounter()
+    private var models = ModelCache()
 
     /// A counter for any number of rows.
     public init() {}
@@ -35,7 +36,7 @@ public struct TokenRowCounter {
     }
 
     private mutating func count(_ row: Row, _ line: Span<UInt8>) throws(RowError) -> (tokens: Int, digest: String?) {
-        let model = try row.profile(line)
+        let model = try row.profile(line, &models)
         let tokenizer: Tokenizer
         do throws(VocabularyError) {
             tokenizer = try Tokenizer.shared(model.encoding)
@@ -113,19 +114,17 @@ private struct Row {
         }
     }
 
-    func profile(_ line: Span<UInt8>) throws(RowError) -> ModelProfile {
+    func profile(_ line: Span<UInt8>, _ models: inout ModelCache) throws(RowError) -> ModelProfile {
         if let encoding {
             let name = encoding.slice.decoded(in: line)
             guard let named = EncodingName(name: name.span) else { throw RowError("there is no such encoding") }
-            return model.map { Self.profile($0.slice.decoded(in: line)).counted(with: named) }
-                ?? ModelProfile(named, .known)
+            guard let model else { return ModelProfile(named, .known) }
+            let spelled = model.slice.decoded(in: line)
+            return models.profile(spelled.span, override: named)
         }
         guard let model else { throw RowError("the row has neither encoding nor model") }
-        return Self.profile(model.slice.decoded(in: line))
-    }
-
-    private static func profile(_ name: [UInt8]) -> ModelProfile {
-        ModelTable.profile(name.span)
+        let spelled = model.slice.decoded(in: line)
+        return models.profile(spelled.span)
     }
 
     func text(_ line: Span<UInt8>) throws(RowError) -> [UInt8] {
