@@ -80,8 +80,16 @@ let package = Package(
         library("Codec"),
         library("Breaker"),
         library("CEL", ["Codec", "CRE2"]),
-        library("Tokens"),
         library("LLMWire"),
+        library(
+            "Tokens",
+            ["Codec", "LLMWire"],
+            exclude: ["Generated/make_unicode.py", "Generated/make_vocabulary.py", "Generated/unicode-16.0.json"],
+            resources: [
+                .copy("Resources/o200k_base.vocabulary"), .copy("Resources/cl100k_base.vocabulary"),
+                .copy("Resources/p50k_base.vocabulary"), .copy("Resources/r50k_base.vocabulary"),
+            ]
+        ),
         library("Limits", resources: [.embedInCode("Resources/reserve.lua"), .embedInCode("Resources/settle.lua")]),
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
@@ -97,7 +105,7 @@ let package = Package(
                 .embedInCode("Resources/token_limit.schema.json"),
             ]
         ),
-        library("Snapshot", ["Codec", "Policy", "Secrets"]),
+        library("Snapshot", ["Codec", "Policy", "Secrets", "Tokens"]),
         library("Ledger", ["Codec"]),
         library("Telemetry", [logging]),
         library("Stack", ["CLinux", "Secrets"]),
@@ -121,7 +129,8 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [
-                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/migration_0002.sql"),
+                .embedInCode("Resources/openapi.yaml"),
                 .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),
@@ -133,7 +142,9 @@ let package = Package(
         program(
             "weir",
             path: "Sources/weir",
-            ["CEL", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", arguments, hummingbird, logging]
+            [
+                "CEL", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", "Tokens", arguments, hummingbird, logging,
+            ]
         ),
 
         tests(
@@ -158,16 +169,16 @@ let package = Package(
         tests("BreakerTests", ["Breaker"]),
         tests("LimitsTests", ["Limits"]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
-        tests("PolicyTests", ["AllocationCounter", "Codec", "LLMWire", "Limits", "Policy"]),
+        tests("PolicyTests", ["AllocationCounter", "CEL", "Codec", "LLMWire", "Limits", "Policy", "Tokens"]),
         tests("StackTests", ["Stack"]),
-        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", logging]),
+        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", "Telemetry", "Tokens", logging]),
         tests("LLMWireTests", ["LLMWire"]),
-        tests("TokensTests", ["Tokens"]),
+        tests("TokensTests", ["AllocationCounter", "Codec", "LLMWire", "Tokens"]),
         tests("TidyTests", []),
         .testTarget(
             name: "EndToEnd",
             // Started by path: the programs are dependencies only so that they are built first.
-            dependencies: ["Stack", "weir", "weir-control", "weir-gateway"],
+            dependencies: ["LLMWire", "Stack", "Tokens", "weir", "weir-control", "weir-gateway"],
             exclude: ["sdk_openai.py", "sdk_anthropic.py"],
             swiftSettings: strict
         ),

@@ -16,7 +16,9 @@ public struct ClientError: Sendable, Equatable {
     public let code: StaticString?
     /// What the client is told.
     public let message: StaticString
-    /// What it is told instead, in UTF-8: an admin's words, from a policy. Never a value of the request.
+    /// What it is told instead, in UTF-8: an admin's words, from a policy.
+    ///
+    /// Never a value of the request.
     private var policyMessage: [UInt8]?
 
     /// Makes an answer.

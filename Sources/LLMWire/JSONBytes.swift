@@ -2,7 +2,7 @@
 // `word` is the single unsafe expression, and the standard library still checks its bounds.
 
 /// Classifies and reads raw bytes of JSON text.
-enum JSONBytes {
+package enum JSONBytes {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let highs: UInt64 = 0x8080_8080_8080_8080
 
@@ -88,7 +88,7 @@ enum JSONBytes {
     }
 
     /// The value of the four hexadecimal digits at `offset`, or -1.
-    static func hex4(_ bytes: Span<UInt8>, at offset: Int) -> Int {
+    package static func hex4(_ bytes: Span<UInt8>, at offset: Int) -> Int {
         guard offset >= 0, offset + 4 <= bytes.count else { return -1 }
         var value = 0
         for index in offset..<(offset + 4) {
@@ -112,7 +112,7 @@ enum JSONBytes {
 
     /// Whether an ASCII literal stands at a place.
     @inline(__always)
-    static func begins(_ bytes: Span<UInt8>, at start: Int, with literal: StaticString) -> Bool {
+    package static func begins(_ bytes: Span<UInt8>, at start: Int, with literal: StaticString) -> Bool {
         let count = literal.utf8CodeUnitCount
         guard start + count <= bytes.count else { return false }
         // A StaticString's buffer lives for ever; it is read within its count only.

@@ -30,8 +30,8 @@ struct NoVisitor: JSONVisitor {
 
 /// A place in JSON text.
 ///
-/// The text itself is passed to every call, since a span cannot be stored.
-struct JSONReader {
+/// The text itself is passed to every call, since a span cannot be stored. Tokens reads prompts with it.
+package struct JSONReader {
     /// Open containers at most; the bit stack of `value(_:visiting:)` holds no more.
     static let maxDepth = 64
     /// A double takes 25 bytes in its longest usual spelling; big integers some hundred.
@@ -39,7 +39,7 @@ struct JSONReader {
     /// More is an attack.
     static let maxNumberBytes = 512
 
-    private(set) var index = 0
+    package private(set) var index = 0
     private(set) var depth = 0
     /// Where the last `,` between members or elements stood, as far as `nextKey` and `nextElement` saw it.
     private(set) var separatorOffset = 0
@@ -49,7 +49,7 @@ struct JSONReader {
     /// beside it counts all the same.
     let isStrict: Bool
 
-    init(isStrict: Bool, at index: Int = 0) {
+    package init(isStrict: Bool, at index: Int = 0) {
         self.isStrict = isStrict
         self.index = index
     }
@@ -58,7 +58,7 @@ struct JSONReader {
 
     /// The next significant byte, not consumed; 0, which starts nothing, at the end.
     @inline(__always)
-    mutating func peek(_ bytes: Span<UInt8>) -> UInt8 {
+    package mutating func peek(_ bytes: Span<UInt8>) -> UInt8 {
         while index < bytes.count {
             let byte = bytes[index]
             if byte > 0x20 { return byte }
@@ -73,7 +73,7 @@ struct JSONReader {
     }
 
     /// Only whitespace may be left.
-    mutating func expectEnd(_ bytes: Span<UInt8>) throws(ScanError) {
+    package mutating func expectEnd(_ bytes: Span<UInt8>) throws(ScanError) {
         _ = peek(bytes)
         guard index == bytes.count else { throw ScanError(.trailingBytes, at: index) }
     }
@@ -94,13 +94,13 @@ struct JSONReader {
     }
 
     /// Consumes the `{` or `[` that `peek` has shown.
-    mutating func enterContainer() throws(ScanError) {
+    package mutating func enterContainer() throws(ScanError) {
         try enter()
     }
 
     /// The next member's name with its colon consumed; nil, with the brace consumed, after the last.
     @inline(__always)
-    mutating func nextKey(_ bytes: Span<UInt8>, isFirst: inout Bool) throws(ScanError) -> JSONString? {
+    package mutating func nextKey(_ bytes: Span<UInt8>, isFirst: inout Bool) throws(ScanError) -> JSONString? {
         let byte = peek(bytes)
         if byte == UInt8(ascii: "}") {
             leave()
@@ -118,7 +118,7 @@ struct JSONReader {
 
     /// Whether an element comes next; the bracket is consumed after the last.
     @inline(__always)
-    mutating func nextElement(_ bytes: Span<UInt8>, isFirst: inout Bool) throws(ScanError) -> Bool {
+    package mutating func nextElement(_ bytes: Span<UInt8>, isFirst: inout Bool) throws(ScanError) -> Bool {
         let byte = peek(bytes)
         if isFirst {
             isFirst = false
@@ -145,7 +145,7 @@ struct JSONReader {
     // MARK: Scalars
 
     /// Consumes the string whose quote `peek` has shown.
-    mutating func string(_ bytes: Span<UInt8>) throws(ScanError) -> JSONString {
+    package mutating func string(_ bytes: Span<UInt8>) throws(ScanError) -> JSONString {
         let start = index + 1
         var place = start
         var saved = 0
@@ -215,7 +215,7 @@ struct JSONReader {
     }
 
     /// Consumes the number whose first byte `peek` has shown, and says where it starts.
-    mutating func number(_ bytes: Span<UInt8>) throws(ScanError) -> Int {
+    package mutating func number(_ bytes: Span<UInt8>) throws(ScanError) -> Int {
         let start = index
         if bytes[index] == UInt8(ascii: "-") { index += 1 }
         if index < bytes.count, bytes[index] == UInt8(ascii: "0") {
@@ -247,7 +247,7 @@ struct JSONReader {
     }
 
     /// Consumes `true`, `false` or `null`, whose first byte `peek` has shown.
-    mutating func literal(_ bytes: Span<UInt8>) throws(ScanError) {
+    package mutating func literal(_ bytes: Span<UInt8>) throws(ScanError) {
         let word: StaticString =
             switch bytes[index] {
             case UInt8(ascii: "t"): "true"
@@ -263,7 +263,7 @@ struct JSONReader {
     // MARK: Whole values
 
     /// Consumes a value of any shape, validating it.
-    mutating func skip(_ bytes: Span<UInt8>) throws(ScanError) {
+    package mutating func skip(_ bytes: Span<UInt8>) throws(ScanError) {
         var visitor = NoVisitor()
         try value(bytes, visiting: &visitor)
     }
@@ -331,7 +331,7 @@ struct JSONReader {
     // MARK: Values of a known type, or nothing
 
     /// Consumes a string, or any other value, which gives nil.
-    mutating func stringOrSkip(_ bytes: Span<UInt8>) throws(ScanError) -> JSONString? {
+    package mutating func stringOrSkip(_ bytes: Span<UInt8>) throws(ScanError) -> JSONString? {
         if peek(bytes) == UInt8(ascii: "\"") { return try string(bytes) }
         try skip(bytes)
         return nil

@@ -46,23 +46,23 @@ public struct JSONSlice: Sendable, Equatable {
 }
 
 /// A string that the reader has passed and found valid.
-struct JSONString {
+package struct JSONString {
     /// The first byte after the opening quote.
-    let start: Int
+    package let start: Int
     /// Bytes as written, without the quotes.
-    let count: Int
+    package let count: Int
     /// Bytes of UTF-8 that it means.
     ///
     /// Every escape is longer than what it means, so this tells escapes too.
-    let decodedCount: Int
+    package let decodedCount: Int
 
-    var end: Int { start + count }
-    var hasEscapes: Bool { decodedCount != count }
-    var slice: JSONSlice { JSONSlice(start: Int32(start), count: Int32(count), hasEscapes: hasEscapes) }
+    package var end: Int { start + count }
+    package var hasEscapes: Bool { decodedCount != count }
+    package var slice: JSONSlice { JSONSlice(start: Int32(start), count: Int32(count), hasEscapes: hasEscapes) }
 
     /// Costs one comparison of lengths for most wrong guesses.
     @inline(__always)
-    func equals(_ literal: StaticString, in bytes: Span<UInt8>) -> Bool {
+    package func equals(_ literal: StaticString, in bytes: Span<UInt8>) -> Bool {
         guard hasEscapes else { return JSONBytes.areEqual(bytes, from: start, count: count, to: literal) }
         guard decodedCount == literal.utf8CodeUnitCount else { return false }
         let text = decoded(in: bytes)

@@ -13,11 +13,11 @@ public protocol RequestHeaders: AnyObject, Sendable {
     func value(of name: [UInt8]) -> [UInt8]?
 
     /// Shows every field in the order received: its name in lower case, and its value.
-    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void)
+    func visit(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void)
 }
 
-/// A request as policies see it.
-public struct PolicyRequest: Sendable {
+/// A request as policies see it; confined to its event loop, since it remembers what was counted of its prompt.
+public struct PolicyRequest {
     /// The API call.
     public let endpoint: Endpoint
     /// The model that the client named, unescaped, in UTF-8.
@@ -30,8 +30,10 @@ public struct PolicyRequest: Sendable {
     public let parsed: ParsedRequest
     /// The body, for what the scan gives as slices.
     public let body: [UInt8]
-    /// Tokens of the prompt: an estimate from its bytes, until the exact tokenizer counts them.
-    public let promptTokens: Int
+    /// The prompt's tokens, counted when a rule asks.
+    public let prompt: PromptTokens
+    /// Tokens that an answer of the model can have at most; nil when nobody said.
+    public let maxOutputTokens: Int64?
     /// Whose request it is.
     public let app: PolicyApp
     /// The key that it came with.
@@ -54,7 +56,8 @@ public struct PolicyRequest: Sendable {
         bodyBytes: Int,
         parsed: ParsedRequest,
         body: [UInt8],
-        promptTokens: Int,
+        prompt: PromptTokens,
+        maxOutputTokens: Int64?,
         app: PolicyApp,
         key: PolicyKey,
         provider: [UInt8],
@@ -67,7 +70,8 @@ public struct PolicyRequest: Sendable {
         self.bodyBytes = bodyBytes
         self.parsed = parsed
         self.body = body
-        self.promptTokens = promptTokens
+        self.prompt = prompt
+        self.maxOutputTokens = maxOutputTokens
         self.app = app
         self.key = key
         self.provider = provider

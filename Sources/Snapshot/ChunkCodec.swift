@@ -6,7 +6,8 @@ internal import Policy
 internal import Secrets
 
 enum ChunkCodec {
-    static let format: UInt8 = 1
+    /// Of routes 2, since models say what is known of their tokens; of the others 1.
+    static func format(of kind: ChunkKind) -> UInt8 { kind == .routes ? 2 : 1 }
 
     // MARK: Writing
 
@@ -27,6 +28,10 @@ enum ChunkCodec {
         writer.write(varint: UInt64(models.count))
         for model in models.sorted(by: { precedes($0.name, $1.name) }) {
             writer.write(string: model.name)
+            writer.write(bool: model.maxOutputTokens != nil)
+            if let tokens = model.maxOutputTokens { writer.write(varint: UInt64(clamping: tokens)) }
+            writer.write(bool: model.encoding != nil)
+            if let encoding = model.encoding { writer.write(string: encoding) }
             writer.write(varint: UInt64(model.routes.count))
             for route in model.routes {
                 writer.write(string: route.providerID)
@@ -96,7 +101,7 @@ enum ChunkCodec {
     private static func begin(_ kind: ChunkKind) -> ByteWriter {
         var writer = ByteWriter(reservingCapacity: 4096)
         writer.write(u8: kind.rawValue)
-        writer.write(u8: format)
+        writer.write(u8: format(of: kind))
         return writer
     }
 
@@ -137,10 +142,12 @@ enum ChunkCodec {
             )
         }
         var models: [ModelRecord] = []
-        for _ in 0..<(try reader.count(max: SnapshotBounds.maxModels, bytesEach: 3)) {
+        for _ in 0..<(try reader.count(max: SnapshotBounds.maxModels, bytesEach: 5)) {
             let start = reader.offset
             let name = try reader.string(max: SnapshotBounds.maxNameBytes)
             try require(!name.isEmpty && models.last.map { precedes($0.name, name) } ?? true, at: start)
+            let maxOutputTokens = try reader.bool() ? outputTokens(from: &reader) : nil
+            let encoding = try reader.bool() ? reader.string(max: SnapshotBounds.maxEncodingBytes) : nil
             var routes: [RouteRecord] = []
             for _ in 0..<(try reader.count(max: SnapshotBounds.maxRoutes, bytesEach: 3)) {
                 let providerID = try id(from: &reader)
@@ -152,10 +159,19 @@ enum ChunkCodec {
                     RouteRecord(providerID: providerID, upstreamModel: upstreamModel, weight: UInt32(weight))
                 )
             }
-            models.append(ModelRecord(name: name, routes: routes))
+            models.append(
+                ModelRecord(name: name, routes: routes, maxOutputTokens: maxOutputTokens, encoding: encoding)
+            )
         }
         try reader.expectEnd()
         return (providers, models)
+    }
+
+    private static func outputTokens(from reader: inout ByteReader) throws(CodecError) -> Int64 {
+        let start = reader.offset
+        let tokens = try reader.varint()
+        try require((1...SnapshotBounds.maxOutputTokens).contains(tokens), at: start)
+        return Int64(tokens)
     }
 
     /// Appends the policies of one bucket.
@@ -266,7 +282,7 @@ enum ChunkCodec {
 
     private static func begin(_ bytes: [UInt8], _ kind: ChunkKind) throws(CodecError) -> ByteReader {
         var reader = ByteReader(bytes)
-        guard try reader.u8() == kind.rawValue, try reader.u8() == format else {
+        guard try reader.u8() == kind.rawValue, try reader.u8() == format(of: kind) else {
             throw CodecError(.invalid, offset: 0)
         }
         return reader

@@ -1,5 +1,7 @@
 // Where a model's requests go.
 
+public import Tokens
+
 /// A provider of the snapshot.
 public final class EnforcedProvider: Sendable {
     /// The id.
@@ -39,6 +41,10 @@ public struct EnforcedRoute: Sendable {
     public let upstreamModel: [UInt8]
     /// The same as text, for records.
     public let upstreamModelText: String
+    /// How prompts for it are counted.
+    public let tokens: ModelProfile
+    /// Its place among all routes of the snapshot, for tables beside it.
+    public let index: Int
     /// Its share of the requests, relative to the other routes; 0 is never picked by weight.
     public let weight: UInt32
 }
@@ -53,6 +59,8 @@ public final class EnforcedModel: Sendable {
     public let routes: [EnforcedRoute]
     /// The routes' upstream names, in their order: what an allowlist is asked about.
     public let upstreamModels: [[UInt8]]
+    /// Tokens that an answer can have at most; nil when nobody said.
+    public let maxOutputTokens: Int64?
     /// The sum of the routes' weights, 1 or more.
     public let totalWeight: UInt32
 
@@ -61,6 +69,7 @@ public final class EnforcedModel: Sendable {
         nameBytes = Array(record.name.utf8)
         self.routes = routes
         upstreamModels = routes.map(\.upstreamModel)
+        maxOutputTokens = record.maxOutputTokens
         totalWeight = routes.reduce(0) { $0 + $1.weight }
     }
 }

@@ -2,6 +2,7 @@
 // worked out here, off the request path; a look-up allocates nothing.
 
 public import Policy
+import Tokens
 
 /// A snapshot as it is enforced.
 public final class EnforcedSnapshot: Sendable {
@@ -119,6 +120,7 @@ public final class EnforcedSnapshot: Sendable {
         }
         var models: [EnforcedModel] = []
         models.reserveCapacity(records.count)
+        var routeCount = 0
         for record in records.sorted(by: { precedes($0.name, $1.name) }) {
             if let last = models.last, last.name.utf8.elementsEqual(record.name.utf8) {
                 throw .duplicate(part: "models", id: record.name)
@@ -128,14 +130,20 @@ public final class EnforcedSnapshot: Sendable {
                 guard let provider = byID[route.providerID] else {
                     throw .unknownProvider(model: record.name, provider: route.providerID)
                 }
+                let upstreamModel = Array(route.upstreamModel.utf8)
+                let profile = ModelTable.profile(upstreamModel.span)
+                let encoding = record.encoding.flatMap { EncodingName(name: Array($0.utf8).span) }
                 routes.append(
                     EnforcedRoute(
                         provider: provider,
-                        upstreamModel: Array(route.upstreamModel.utf8),
+                        upstreamModel: upstreamModel,
                         upstreamModelText: route.upstreamModel,
+                        tokens: encoding.map(profile.counted) ?? profile,
+                        index: routeCount,
                         weight: min(route.weight, SnapshotBounds.maxWeight)
                     )
                 )
+                routeCount += 1
             }
             guard routes.count <= SnapshotBounds.maxRoutes, routes.contains(where: { $0.weight > 0 }) else {
                 throw .noRoute(model: record.name)

@@ -38,6 +38,10 @@ public enum SnapshotBounds {
     public static let maxRoutes = 64
     /// The largest weight of a route; all weights of a model add up in 32 bits.
     public static let maxWeight: UInt32 = 1_000_000
+    /// The most tokens that a model's answer is said to have.
+    public static let maxOutputTokens: UInt64 = 2_147_483_648
+    /// The longest name of a vocabulary, in bytes.
+    public static let maxEncodingBytes = 32
     /// The longest environment fingerprint.
     public static let maxEnvironmentBytes = 64
 

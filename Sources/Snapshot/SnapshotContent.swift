@@ -165,11 +165,17 @@ public struct ModelRecord: Sendable, Equatable {
     public var name: String
     /// Its routes, one or more, in the administrator's order; their weights add up to 1 or more.
     public var routes: [RouteRecord]
+    /// Tokens that an answer can have at most; nil when the administrator did not say.
+    public var maxOutputTokens: Int64?
+    /// The vocabulary that prompts are counted with (`o200k_base`); nil to go by the model's name.
+    public var encoding: String?
 
     /// Makes a record.
-    public init(name: String, routes: [RouteRecord]) {
+    public init(name: String, routes: [RouteRecord], maxOutputTokens: Int64? = nil, encoding: String? = nil) {
         self.name = name
         self.routes = routes
+        self.maxOutputTokens = maxOutputTokens
+        self.encoding = encoding
     }
 }
 

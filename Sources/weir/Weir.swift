@@ -7,6 +7,8 @@ struct Weir: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weir",
         abstract: "Policy between applications and LLM providers.",
-        subcommands: [CelCommand.self, DevCommand.self, DemoUpstreamCommand.self, SnapshotCommand.self]
+        subcommands: [
+            CelCommand.self, DevCommand.self, DemoUpstreamCommand.self, SnapshotCommand.self, TokensCommand.self,
+        ]
     )
 }

@@ -29,7 +29,8 @@ import Testing
         for _ in 0..<1_000 { writer.announce("\(NodeFixture.lineage) \([1, 2].randomElement() ?? 2)") }
         writer.publish(fixture.snapshot(3), lineage: NodeFixture.lineage, version: 3)
         #expect(await eventually { agent.status.version == 3 })
-        #expect(agent.status.headReads - before == 2)
+        // A read that was under way when version 2 came may have found it: then there is one fewer, and never one more.
+        #expect((1...2).contains(agent.status.headReads - before))
     }
 
     @Test func `reads the head at most once a second for forged messages, and never goes back`() async throws {

@@ -12,7 +12,7 @@ final class FixedHeaders: RequestHeaders {
 
     func value(of name: [UInt8]) -> [UInt8]? { fields[name] }
 
-    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
+    func visit(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
         for (name, value) in fields.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) { show(name, value) }
     }
 }
@@ -25,6 +25,7 @@ func makeRequest(
     endpoint: Endpoint = .chatCompletions,
     bodyBytes: Int? = nil,
     promptTokens: Int = 10,
+    maxOutputTokens: Int64? = nil,
     key: String = "k0",
     app: PolicyApp = PolicyApp(id: "app_0", name: "Shop", tier: "free", organisation: "org_1", tags: ["eu", "beta"]),
     headers: [String: String] = [:]
@@ -38,7 +39,8 @@ func makeRequest(
         bodyBytes: bodyBytes ?? body.count,
         parsed: try ParsedRequest.scan(body.span, endpoint: endpoint),
         body: body,
-        promptTokens: promptTokens,
+        prompt: PromptTokens(known: promptTokens),
+        maxOutputTokens: maxOutputTokens,
         app: app,
         key: PolicyKey(id: Array(key.utf8), name: "first", tags: ["ci"], createdAt: 1_700_000_000_000),
         provider: Array("openai".utf8),

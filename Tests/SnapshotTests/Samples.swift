@@ -106,7 +106,12 @@ enum Sample {
                 ),
             ],
             models: [
-                ModelRecord(name: "gpt-4o", routes: [RouteRecord(providerID: "prv_1", upstreamModel: "gpt-4o-2024")]),
+                ModelRecord(
+                    name: "gpt-4o",
+                    routes: [RouteRecord(providerID: "prv_1", upstreamModel: "gpt-4o-2024")],
+                    maxOutputTokens: 16_384,
+                    encoding: "o200k_base"
+                ),
                 ModelRecord(
                     name: "best",
                     routes: [

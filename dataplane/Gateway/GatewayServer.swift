@@ -55,13 +55,17 @@ public final class GatewayServer: Sendable {
         }
         self.pairs = pairs
         let fleetKey = configuration.fleetKey
+        let calibrations = TokenCalibrations(counters)
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
             counters: counters,
             logger: logger,
             onSnapshot: { snapshot in
-                let active = ActiveSnapshot(snapshot, fleetKey: fleetKey) { provider, error in
+                Vocabularies.load(for: snapshot, logger)
+                let active = ActiveSnapshot(snapshot, fleetKey: fleetKey, calibrations: calibrations) {
+                    provider,
+                    error in
                     logger.error(
                         "credential does not open",
                         metadata: ["provider": "\(provider.id)", "reason": "\(error)"]

@@ -4,6 +4,7 @@ import LLMWire
 import Limits
 import Logging
 import NIOCore
+import Policy
 import Reactor
 import Snapshot
 import Telemetry
@@ -23,6 +24,8 @@ final class Worker {
     private var unsent: [UpstreamCommand] = []
     private var exchanges: [ExchangeID: Exchange] = [:]
     private var connections: [ObjectIdentifier: RequestHandler] = [:]
+    /// Counts the prompts of this loop's requests.
+    let promptMeter = PromptMeter()
     private var nextExchangeID: ExchangeID = 1
     private var random = RequestIDSource()
     private var generator = SystemRandomNumberGenerator()

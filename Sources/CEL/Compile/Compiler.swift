@@ -203,7 +203,9 @@ struct Compiler {
         code.emit(isOptional ? .optionalIndex : .index, a: isPath(index) ? 0 : 1, at: node.offset)
     }
 
-    /// What a path begins with. cel-go counts a unit for a path, which a name brings along, and one for each step.
+    /// What a path begins with.
+    ///
+    /// cel-go counts a unit for a path, which a name brings along, and one for each step.
     private mutating func operand(_ id: NodeID) {
         compile(id)
         if !isPath(id) { code.charge(1, at: checked.ast[id].offset) }

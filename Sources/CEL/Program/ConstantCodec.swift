@@ -6,8 +6,23 @@ import Codec
 /// Encodes and decodes the values that can stand in a program.
 enum ConstantCodec {
     private enum Tag: UInt8 {
-        case null = 0, no = 1, yes = 2, int = 3, uint = 4, double = 5, string = 6, bytes = 7, list = 8, map = 9
-        case timestamp = 10, duration = 11, type = 12, none = 13, some = 14, address = 15, network = 16
+        case null = 0
+        case no = 1
+        case yes = 2
+        case int = 3
+        case uint = 4
+        case double = 5
+        case string = 6
+        case bytes = 7
+        case list = 8
+        case map = 9
+        case timestamp = 10
+        case duration = 11
+        case type = 12
+        case none = 13
+        case some = 14
+        case address = 15
+        case network = 16
     }
 
     /// Elements, entries and 64-octet runs that a constant may have; beyond this it is computed each time.

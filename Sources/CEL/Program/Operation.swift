@@ -1,7 +1,9 @@
 // The machine's instructions. Their numbers and operands are the program format (schemas/cel.md): they never
 // change meaning; a change is a new number or a new format version.
 
-/// What an instruction does. Above each: its effect on the stack, before → after.
+/// What an instruction does.
+///
+/// Above each: its effect on the stack, before → after.
 ///
 /// `a` is a small operand, `b` and `c` are large ones; an operation that does not use one has 0 there.
 enum Operation: UInt8, CaseIterable, Sendable {

@@ -28,6 +28,7 @@ extension Program {
     /// The program's bytes.
     ///
     /// - Parameter environment: the one that it was compiled for; only a node with the same will take the program.
+    /// - Returns: the one encoding that the program has.
     public func encoded(for environment: Environment) -> [UInt8] {
         var writer = ByteWriter(reservingCapacity: 32 + 8 * code.count)
         writer.write(u8: Self.version)

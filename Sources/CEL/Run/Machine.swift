@@ -13,6 +13,11 @@ struct Machine {
     /// - Parameters:
     ///   - segment: its number.
     ///   - base: where its stack begins, above the locals and the stacks of the segments that are waiting for it.
+    ///   - stack: the locals, and the stack above them.
+    ///   - resolver: supplies the host's variables.
+    ///   - meter: counts.
+    /// - Returns: what the segment leaves on its stack.
+    /// - Throws: an error that nothing in the segment absorbs.
     func run<Source: Resolver & ~Copyable>(
         segment: Int,
         base: Int,

@@ -19,7 +19,7 @@ extension PolicyRequest: Resolver {
         case .maxTokens: parsed.outputCap.map { .int(Int64($0)) } ?? .unset
         case .choices: .int(Int64(parsed.choices))
         case .messageCount: .int(Int64(parsed.messageCount))
-        case .promptTokens: .int(Int64(promptTokens))
+        case .promptTokens: .int(Int64(prompt.tokens))
         case .bodyBytes: .int(Int64(bodyBytes))
         case .hasTools: .bool(parsed.hasTools)
         case .hasImages: .bool(parsed.hasImages)
@@ -91,7 +91,7 @@ extension PolicyRequest: Resolver {
         var names: [ByteString: Int] = [:]
         var keys: [Value] = []
         var values: [Value] = []
-        headers.forEach { name, value in
+        headers.visit { name, value in
             let name = ByteString(name)
             guard names[name] == nil, !Self.isCredential(name) else { return }
             names[name] = keys.count

@@ -1,7 +1,7 @@
 // Bounds the tokens of a request, or of all requests in a window, or both. Before the request leaves only bounds are
 // known: what it will likely use is judged and reserved; after the answer the true usage is reviewed and settled.
 //
-// Program: optional max_prompt, max_completion, max_total │ bool has window │ window limit │ integer assumed output.
+// Program: optional max_prompt, max_completion, max_total │ bool has window │ window limit, optional assumed output.
 
 import Codec
 import LLMWire
@@ -43,8 +43,7 @@ struct TokenLimit: PolicyKind {
         writer.write(bool: window != nil)
         if let window {
             window.write(to: &writer)
-            let share = max(1, window.limit / Self.assumedShareOfLimit)
-            writer.write(integer: assumedOutput ?? min(Self.defaultAssumedOutput, share))
+            writer.write(optional: assumedOutput)
         }
         return writer.bytes
     }
@@ -55,10 +54,10 @@ struct TokenLimit: PolicyKind {
             let maxCompletion = try reader.optionalInteger(in: Self.boundRange)
             let maxTotal = try reader.optionalInteger(in: Self.boundRange)
             var window: WindowLimit?
-            var assumedOutput = Self.defaultAssumedOutput
+            var assumedOutput: Int64?
             if try reader.bool() {
                 window = try WindowLimit(from: &reader)
-                assumedOutput = try reader.integer(in: Self.assumedOutputRange)
+                assumedOutput = try reader.optionalInteger(in: Self.assumedOutputRange)
             } else if maxPrompt == nil, maxCompletion == nil, maxTotal == nil {
                 throw reader.failure(.outOfBounds)
             }
@@ -73,48 +72,47 @@ struct TokenLimit: PolicyKind {
     }
 }
 
-/// Judges with a few integer comparisons; reserves with one claim.
+/// Judges with a few integer comparisons, and counts the prompt where its size does not decide; reserves with one claim.
 private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
     private let maxPrompt: Int64?
     private let maxCompletion: Int64?
     private let maxTotal: Int64?
     private let window: WindowLimit?
-    private let assumedOutput: Int64
+    private let assumedOutput: Int64?
+    private let guessedOutput: Int64
 
     /// A Lua number's exact range; a client may ask for more, and then asks for more than any limit.
     private static let maxCost: Int64 = 1 << 53
 
-    init(maxPrompt: Int64?, maxCompletion: Int64?, maxTotal: Int64?, window: WindowLimit?, assumedOutput: Int64) {
+    init(maxPrompt: Int64?, maxCompletion: Int64?, maxTotal: Int64?, window: WindowLimit?, assumedOutput: Int64?) {
         self.maxPrompt = maxPrompt
         self.maxCompletion = maxCompletion
         self.maxTotal = maxTotal
         self.window = window
         self.assumedOutput = assumedOutput
+        let share = max(1, (window?.limit ?? .max) / TokenLimit.assumedShareOfLimit)
+        guessedOutput = min(TokenLimit.defaultAssumedOutput, share)
     }
 
-    /// Judges the prompt's estimate and the most output that the request may use.
+    /// Judges the prompt and the most output that the request may use.
     ///
     /// A client that names no cap is not refused for its output: nothing is known of it until `review`.
     override func decide(_ request: borrowing PolicyRequest, _ budget: inout EvaluationBudget) -> Verdict {
-        let prompt = Int64(request.promptTokens)
-        if let maxPrompt, prompt > maxPrompt {
-            return .refuse(Refusal(.promptTooLong, limit: maxPrompt, got: prompt))
+        if let maxPrompt, let tokens = request.prompt.excess(over: Int(maxPrompt)) {
+            return .refuse(Refusal(.promptTooLong, limit: maxPrompt, got: Int64(tokens)))
         }
-        let output = Self.output(request, withoutCap: 0)
+        let output = Self.output(request, cap: request.parsed.outputCap.map { Int64($0) } ?? 0)
         if let maxCompletion, output > maxCompletion {
             return .refuse(Refusal(.outputCapTooHigh, limit: maxCompletion, got: output))
         }
-        if let maxTotal {
-            let total = Self.saturatingSum(prompt, output)
-            guard total > maxTotal else { return .allow }
-            return .refuse(
-                Refusal(prompt > maxTotal ? .promptTooLong : .outputCapTooHigh, limit: maxTotal, got: total)
-            )
-        }
-        return .allow
+        guard let maxTotal else { return .allow }
+        guard output > maxTotal || request.prompt.excess(over: Int(maxTotal - output)) != nil else { return .allow }
+        let prompt = Int64(request.prompt.excess(over: Int(maxTotal)) ?? request.prompt.tokens)
+        let reason: RefusalReason = prompt > maxTotal ? .promptTooLong : .outputCapTooHigh
+        return .refuse(Refusal(reason, limit: maxTotal, got: Self.saturatingSum(prompt, output)))
     }
 
-    /// Reserves the prompt's estimate and each choice's cap: nearly always more than is used, which settling corrects.
+    /// Reserves the prompt and each choice's cap: nearly always more than is used, which settling corrects.
     override func claims(
         _ request: borrowing PolicyRequest,
         rule: Int,
@@ -123,10 +121,12 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
         into claims: inout [LimitClaim]
     ) {
         guard let window else { return }
-        let cost = Self.saturatingSum(
-            Int64(request.promptTokens),
-            Self.output(request, withoutCap: assumedOutput)
-        )
+        let prompt = Int64(request.prompt.reservation(of: window.limit))
+        var cost = Self.saturatingSum(prompt, Self.output(request, cap: outputCap(of: request)))
+        if request.parsed.outputCap == nil {
+            // Nobody asked for that much: a guess alone keeps no request out of an empty window.
+            cost = min(cost, max(prompt, window.limit))
+        }
         claims.append(
             window.claim(
                 request,
@@ -152,10 +152,15 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
         return nil
     }
 
+    /// Tokens of one choice: what the client allows, else what the policy assumes, else the model's most, else a guess.
+    private func outputCap(of request: borrowing PolicyRequest) -> Int64 {
+        if let cap = request.parsed.outputCap { return Int64(cap) }
+        return assumedOutput ?? request.maxOutputTokens ?? guessedOutput
+    }
+
     /// The most tokens of all choices together; embeddings have no output.
-    private static func output(_ request: borrowing PolicyRequest, withoutCap assumed: Int64) -> Int64 {
+    private static func output(_ request: borrowing PolicyRequest, cap: Int64) -> Int64 {
         guard request.endpoint != .embeddings else { return 0 }
-        let cap = request.parsed.outputCap.map { Int64($0) } ?? assumed
         let (product, overflow) = cap.multipliedReportingOverflow(by: Int64(request.parsed.choices))
         return overflow ? .max : product
     }

@@ -96,6 +96,17 @@ struct ObjectReader {
         }
     }
 
+    /// One of some words, or null.
+    mutating func optionalWord(_ name: String, of allowed: [String]) -> String? {
+        switch take(name) {
+        case nil, .null: return nil
+        case .string(let text) where allowed.contains(text): return text
+        default:
+            refuse(name, "must be one of \(allowed.joined(separator: ", ")), or null")
+            return nil
+        }
+    }
+
     /// A time in RFC 3339, or null.
     mutating func optionalTime(_ name: String) -> Int64? {
         switch take(name) {

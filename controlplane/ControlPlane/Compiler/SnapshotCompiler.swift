@@ -209,7 +209,12 @@ final class SnapshotCompiler: Sendable {
             )
         }
         return try rows.models.map { row in
-            ModelRecord(name: try row.string("name"), routes: routes[try row.string("id")] ?? [])
+            ModelRecord(
+                name: try row.string("name"),
+                routes: routes[try row.string("id")] ?? [],
+                maxOutputTokens: try row.optionalInt("max_output_tokens"),
+                encoding: try row.optionalString("encoding")
+            )
         }
     }
 }
@@ -254,7 +259,7 @@ private struct ConfigurationRows: Sendable {
                 FROM providers
                 """
             ),
-            models: try await session.query("SELECT id, name FROM models"),
+            models: try await session.query("SELECT id, name, max_output_tokens, encoding FROM models"),
             routes: try await session.query(
                 "SELECT model_id, provider_id, upstream_model, weight FROM routes ORDER BY model_id, position"
             )

@@ -11,7 +11,8 @@ enum Migrations {
     static let lockID: Int64 = 0x7765_6972_0000_0002
 
     private static let files: [(name: String, sql: [UInt8])] = [
-        ("0001_foundation", PackageResources.migration_0001_sql)
+        ("0001_foundation", PackageResources.migration_0001_sql),
+        ("0002_model_tokens", PackageResources.migration_0002_sql),
     ]
 
     /// Runs what has not been run.

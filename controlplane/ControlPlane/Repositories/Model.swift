@@ -15,6 +15,8 @@ struct Model: WritableResource {
     struct Draft: Sendable {
         let name: String
         let routes: [RouteDraft]
+        let maxOutputTokens: Int64?
+        let encoding: String?
     }
 
     static let kind = "model"
@@ -22,8 +24,12 @@ struct Model: WritableResource {
     static let idPrefix = "mdl"
     static let maxRoutes = 32
     static let maxWeight: Int64 = 1_000_000
+    /// No model's answers are near it.
+    static let outputRange: ClosedRange<Int64> = 1...2_147_483_648
+    /// The vocabularies that a gateway can count with.
+    static let encodings = ["o200k_base", "cl100k_base", "p50k_base", "r50k_base"]
     static let select = """
-        SELECT id, sequence, name, created_at, updated_at, version,
+        SELECT id, sequence, name, max_output_tokens, encoding, created_at, updated_at, version,
             (SELECT coalesce(json_agg(json_build_object(
                         'provider', providers.name, 'upstream_model', upstream_model, 'weight', weight)
                     ORDER BY position), '[]')
@@ -36,6 +42,8 @@ struct Model: WritableResource {
     let version: Int64
     let name: String
     let routes: JSON
+    let maxOutputTokens: Int64?
+    let encoding: String?
     let createdAt: Int64
     let updatedAt: Int64
 
@@ -45,6 +53,8 @@ struct Model: WritableResource {
         version = try row.int("version")
         name = try row.string("name")
         routes = try JSONParser.parse(Array(try row.string("routes").utf8))
+        maxOutputTokens = try row.optionalInt("max_output_tokens")
+        encoding = try row.optionalString("encoding")
         createdAt = try row.milliseconds("created_at")
         updatedAt = try row.milliseconds("updated_at")
     }
@@ -52,6 +62,7 @@ struct Model: WritableResource {
     var json: JSON {
         [
             "id": .string(id), "name": .string(name), "routes": routes,
+            "max_output_tokens": .optional(maxOutputTokens), "encoding": .optional(encoding),
             "created_at": .string(Timestamp.text(createdAt)), "updated_at": .string(Timestamp.text(updatedAt)),
         ]
     }
@@ -61,8 +72,10 @@ struct Model: WritableResource {
         for name in ["id", "created_at", "updated_at"] { reader.readOnly(name, is: current?.json[name]) }
         let name = reader.text("name", required: true)
         let routes = routes(&reader)
+        let maxOutputTokens = reader.optionalInteger("max_output_tokens", in: outputRange)
+        let encoding = reader.optionalWord("encoding", of: encodings)
         try reader.finish()
-        return Draft(name: name ?? "", routes: routes)
+        return Draft(name: name ?? "", routes: routes, maxOutputTokens: maxOutputTokens, encoding: encoding)
     }
 
     private static func routes(_ reader: inout ObjectReader) -> [RouteDraft] {
@@ -92,17 +105,27 @@ struct Model: WritableResource {
     static func insert(_ draft: Draft, id: String, change: Change, store: Store) async throws {
         try await Capacity.check(table, limit: Capacity.maxModels, in: change.session)
         _ = try await change.session.execute(
-            "INSERT INTO models (id, name, created_at, updated_at, version) VALUES ($1, $2, $3, $3, $4)",
-            [.text(id), .text(draft.name), .timestamp(milliseconds: change.at), .int(change.version)]
+            """
+            INSERT INTO models (id, name, max_output_tokens, encoding, created_at, updated_at, version)
+            VALUES ($1, $2, $3, $4, $5, $5, $6)
+            """,
+            [
+                .text(id), .text(draft.name), draft.maxOutputTokens.map { .int($0) } ?? .null,
+                draft.encoding.map { .text($0) } ?? .null, .timestamp(milliseconds: change.at), .int(change.version),
+            ]
         )
         try await write(draft.routes, of: id, change: change)
     }
 
     static func update(_ current: Model, to draft: Draft, change: Change, store: Store) async throws {
         _ = try await change.session.execute(
-            "UPDATE models SET name = $2, updated_at = $3, version = $4 WHERE id = $1",
+            """
+            UPDATE models SET name = $2, max_output_tokens = $3, encoding = $4, updated_at = $5, version = $6
+            WHERE id = $1
+            """,
             [
-                .text(current.id), .text(draft.name), .timestamp(milliseconds: change.at), .int(change.version),
+                .text(current.id), .text(draft.name), draft.maxOutputTokens.map { .int($0) } ?? .null,
+                draft.encoding.map { .text($0) } ?? .null, .timestamp(milliseconds: change.at), .int(change.version),
             ]
         )
         _ = try await change.session.execute("DELETE FROM routes WHERE model_id = $1", [.text(current.id)])

@@ -51,11 +51,13 @@ enum Pipeline {
             bodyBytes: body.count,
             parsed: parsed,
             body: body,
-            promptTokens: TokenEstimate.likelyPrompt(
-                promptBytes: parsed.promptBytes,
-                messageCount: parsed.messageCount,
-                imageCount: parsed.imageCount
+            prompt: PromptTokens(
+                parsed,
+                body: body,
+                profile: exchange.active.calibrations[route.index].profile(route.tokens),
+                meter: exchange.worker.promptMeter
             ),
+            maxOutputTokens: model.maxOutputTokens,
             app: exchange.key.app.subject,
             key: exchange.key.subject,
             provider: route.provider.nameBytes,

@@ -7,11 +7,13 @@ import Policy
 import Reactor
 import Snapshot
 import Telemetry
+import Tokens
 
 extension Exchange {
     /// Writes the record of a request that was forwarded, or stopped by a shared limit.
     func record(_ summary: UpstreamSummary) {
         review(summary)
+        learn(summary)
         let outcome: UsageRecord.Outcome =
             switch summary.end {
             case .refused: .refused
@@ -32,6 +34,14 @@ extension Exchange {
     func noteEarlyRefusal(_ refusal: Refusal, by rule: Rule, status: Int) {
         note(refusal, by: rule, status: status)
         recordAnsweredHere()
+    }
+
+    /// What the provider bills corrects how the next prompts are counted.
+    private func learn(_ summary: UpstreamSummary) {
+        guard summary.source == .provider, let billed = summary.usage.prompt, let route,
+            let prompt = request?.prompt, let counted = prompt.count
+        else { return }
+        active.calibrations[route.index].learn(counted: counted.tokens, by: prompt.factorPermille, billed: billed)
     }
 
     /// Rules that look at what was really used: logged and counted, the answer is long gone.

@@ -112,7 +112,7 @@ final class RequestFields: RequestHeaders {
         return found.map { Array($0.value.utf8) }
     }
 
-    func forEach(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
+    func visit(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
         for (name, value) in fields {
             let lower = name.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
             show(lower, Array(value.utf8))

@@ -52,9 +52,19 @@ final class ActiveSnapshot: Sendable {
     let policies: EnforcedSnapshot
     /// By `EnforcedProvider.index`; nil where the credential would not open.
     let targets: [ProviderTarget?]
+    /// By `EnforcedRoute.index`.
+    let calibrations: [TokenCalibration]
 
-    init(_ policies: EnforcedSnapshot, fleetKey: SealingKey, onUnusable: (EnforcedProvider, SecretsError) -> Void) {
+    init(
+        _ policies: EnforcedSnapshot,
+        fleetKey: SealingKey,
+        calibrations: TokenCalibrations,
+        onUnusable: (EnforcedProvider, SecretsError) -> Void
+    ) {
         self.policies = policies
+        self.calibrations = policies.models.flatMap(\.routes).map { route in
+            calibrations.calibration(of: route.upstreamModelText, route.tokens)
+        }
         targets = policies.providers.map { provider in
             do throws(SecretsError) {
                 return try ProviderTarget(provider, fleetKey: fleetKey)

@@ -1,0 +1,1 @@
+../../../schemas/postgres/0002_model_tokens.sql
