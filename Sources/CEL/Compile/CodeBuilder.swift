@@ -44,7 +44,7 @@ struct CodeBuilder {
         open[open.count - 1].code[Int(place)].b = position
     }
 
-    /// Adds units to pay, to the last instruction if that does nothing else.
+    /// Adds an instruction that pays units; none for none.
     mutating func charge(_ units: UInt64, at offset: Int) {
         guard units > 0 else { return }
         emit(.charge, b: UInt32(clamping: units), at: offset)

@@ -132,7 +132,7 @@ struct Compiler {
         code.emit(.fail, a: Int(reason.rawValue), at: offset)
     }
 
-    /// A variable that is computed when it is first used: a segment of its own, unless it is a literal.
+    /// A variable that is computed when it is first used, by a segment of its own.
     private mutating func bind(_ initialiser: NodeID, _ node: NodeID, index: Int, at offset: Int) {
         code.beginSegment()
         compile(initialiser)
