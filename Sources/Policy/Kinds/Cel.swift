@@ -89,7 +89,7 @@ struct CelKind: PolicyKind {
             guard expression.cost.min <= EvaluationBudget.perRule else {
                 reader.report(
                     path,
-                    "always costs more than \(EvaluationBudget.perRule) units: at least \(expression.cost.min)"
+                    "is estimated to cost at least \(expression.cost.min) units; a rule may cost \(EvaluationBudget.perRule)"
                 )
                 return nil
             }
