@@ -26,11 +26,17 @@ struct Verifier {
     private let variableCount: Int
     private var result = Result()
     /// The stack's height before each instruction, relative to its segment's start; negative while it is not known.
-    private var heights: [Int32]
-    /// The deepest stack of each segment, with the segments that it may call.
-    private var needs: [Int] = []
-    /// How many segments wait for one another when each segment runs, itself included.
-    private var chains: [Int] = []
+    private var heights: [Int]
+    /// What each lazy segment needs, by its number less one.
+    private var lazyNeeds: [Need] = []
+
+    /// What running a segment takes, with the segments that it may call.
+    private struct Need {
+        /// Its deepest stack.
+        var depth = 0
+        /// How many segments wait for one another, itself included.
+        var chain = 1
+    }
 
     private init(_ parts: ProgramParts, variableCount: Int) {
         self.parts = parts
@@ -50,15 +56,12 @@ struct Verifier {
     private mutating func verify() throws(VerifyError) {
         try checkSizes()
         // A lazy segment may call only lower ones, and the expression, which is segment 0, all of them.
-        needs = Array(repeating: 0, count: parts.segments.count)
-        chains = Array(repeating: 1, count: parts.segments.count)
         var segment = 1
         while segment < parts.segments.count {
-            try flow(through: segment)
+            lazyNeeds.append(try flow(through: segment))
             segment += 1
         }
-        try flow(through: 0)
-        result.slotCount = parts.localCount + (needs.first ?? 0)
+        result.slotCount = parts.localCount + (try flow(through: 0).depth)
         guard result.slotCount <= ProgramBounds.maxSlots else { throw VerifyError(reason: .sizes, position: 0) }
         try findHandlers()
     }
@@ -85,32 +88,32 @@ struct Verifier {
 
     /// Follows all ways through a segment at once: code is in order, so a height is known before it is needed, but at
     /// loop heads, which are met from above first.
-    private mutating func flow(through segment: Int) throws(VerifyError) {
+    private mutating func flow(through segment: Int) throws(VerifyError) -> Need {
         let range = range(of: segment)
         heights[range.lowerBound] = 0
         let code = parts.code
-        var need = 0
+        var need = Need()
         for position in range {
             let instruction = code[position]
             try checkOperands(instruction, at: position, in: segment)
             guard heights[position] >= 0 else { throw VerifyError(reason: .unreachable, position: position) }
             let effect = instruction.effect
-            let left = Int(heights[position]) - effect.pops
+            let left = heights[position] - effect.pops
             guard left >= 0 else { throw VerifyError(reason: .height, position: position) }
             let height = left + effect.pushes
-            need = max(need, height)
+            need.depth = max(need.depth, height)
             if instruction.operation == .lazyLocal {
-                let lazy = Int(instruction.b)
-                need = max(need, height - 1 + needs[lazy])
-                chains[segment] = max(chains[segment], 1 + chains[lazy])
+                let lazy = lazyNeeds[Int(instruction.b) - 1]
+                need.depth = max(need.depth, height - 1 + lazy.depth)
+                need.chain = max(need.chain, 1 + lazy.chain)
                 // Each that waits has frames on the thread's stack.
-                guard chains[segment] <= ProgramBounds.maxLazyChain else {
+                guard need.chain <= ProgramBounds.maxLazyChain else {
                     throw VerifyError(reason: .sizes, position: position)
                 }
             }
             if let jump = instruction.jump {
                 try join(height + jump.extra, at: jump.target, from: position, in: range)
-                need = max(need, height + jump.extra)
+                need.depth = max(need.depth, height + jump.extra)
             }
             if let head = instruction.loopHead { try join(height, at: head, from: position, in: range) }
             if instruction.operation == .end {
@@ -120,7 +123,7 @@ struct Verifier {
             guard position + 1 < range.upperBound else { throw VerifyError(reason: .jump, position: position) }
             try join(height, at: position + 1, from: position, in: range)
         }
-        needs[segment] = need
+        return need
     }
 
     private mutating func join(_ height: Int, at target: Int, from position: Int, in range: Range<Int>)
@@ -134,10 +137,10 @@ struct Verifier {
                 throw VerifyError(reason: .jump, position: position)
             }
         }
-        guard heights[target] < 0 || Int(heights[target]) == height else {
+        guard heights[target] < 0 || heights[target] == height else {
             throw VerifyError(reason: .height, position: position)
         }
-        heights[target] = Int32(height)
+        heights[target] = height
     }
 
     private func checkOperands(_ instruction: Instruction, at position: Int, in segment: Int) throws(VerifyError) {
@@ -207,7 +210,7 @@ struct Verifier {
                 guard start >= range.lowerBound, start >= (around.last?.start ?? start),
                     heights[start] == heights[position] - 1
                 else { throw VerifyError(reason: .region, position: position) }
-                around.append((start, Program.Handler(target: Int32(position), height: heights[position] - 1)))
+                around.append((start, Program.Handler(target: Int32(position), height: Int32(heights[position] - 1))))
             }
         }
     }
