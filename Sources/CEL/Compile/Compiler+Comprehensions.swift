@@ -56,6 +56,13 @@ extension Compiler {
         eachCost: UInt32,
         at offset: Int
     ) {
+        if let test = equality(it, id) {
+            compile(it.range)
+            let isAll: UInt32 = it.kind == .all ? 1 : 0
+            code.emit(.testElements, a: test.function, b: isAll, c: code.constant(test.constant), at: offset)
+            code.charge(1, at: offset)
+            return
+        }
         code.emit(.constant, b: code.constant(.bool(neutral)), at: offset)
         compile(it.range)
         let loop = begin(it, id, eachCost: eachCost, at: offset)
@@ -70,6 +77,17 @@ extension Compiler {
         code.emit(.chargeIfLeft, a: loop.range, b: eachCost - 1, at: offset)
         code.patch(exhausted)
         code.charge(1, at: offset)
+    }
+
+    /// The constant that a predicate compares its element with, if it does nothing else.
+    private func equality(_ it: Comprehension, _ id: NodeID) -> (function: Int, constant: Value)? {
+        guard it.secondVariable == nil, case .call(let name, _, let arguments) = checked.ast[it.body].kind,
+            name == "_==_" || name == "_!=_", arguments.count == 2,
+            checked.resolutions[arguments[0]] == .local(node: id, index: 0),
+            case .identifier = checked.ast[arguments[0]].kind,
+            case .literal(let constant) = checked.ast[arguments[1]].kind
+        else { return nil }
+        return (Int((name == "_==_" ? Function.equal : Function.notEqual).rawValue), constant)
     }
 
     private mutating func existsOne(_ it: Comprehension, _ id: NodeID, at offset: Int) {

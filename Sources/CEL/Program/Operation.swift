@@ -104,6 +104,9 @@ enum Operation: UInt8, CaseIterable, Sendable {
     case loopNext = 71
     /// The same with two variables, in locals a + 2 and a + 3.
     case loopNextPair = 72
+    /// range → whether an element (b = 0) or every element (b = 1) equals constants[c], or does not, by function a; pays
+    /// what the loop would.
+    case testElements = 76
     /// → nothing ever: raises error a.
     case fail = 73
     /// Pays b units if the loop in the locals from a has elements left.
@@ -136,7 +139,7 @@ extension Operation {
         case .call, .lazyLocal, .optionalBind, .chargeIfLeft: (true, true, false)
         case .member, .hasMember, .optionalMember, .isVariableInSet: (false, true, true)
         case .compare: (true, false, true)
-        case .list, .map, .loopNext, .loopNextPair, .compareVariable, .compareLocal, .andStep, .orStep:
+        case .list, .map, .loopNext, .loopNextPair, .compareVariable, .compareLocal, .testElements, .andStep, .orStep:
             (true, true, true)
         }
     }
@@ -151,7 +154,7 @@ extension Instruction {
             (0, 1)
         case .unsetLocal, .charge, .chargeIfLeft, .jump, .loopNext, .loopNextPair: (0, 0)
         case .setLocal, .branch, .loopStart, .end, .optionalBind, .or, .orValue: (1, 0)
-        case .select, .optionalSelect, .hasField, .matches, .isInSet, .compare, .isOne, .andEnd, .orEnd,
+        case .select, .optionalSelect, .hasField, .matches, .isInSet, .compare, .testElements, .isOne, .andEnd, .orEnd,
             .expectOptional:
             (1, 1)
         case .index, .optionalIndex, .sortBy, .append, .buildMap, .countTrue, .andStep, .orStep: (2, 1)

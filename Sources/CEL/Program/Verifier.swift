@@ -152,6 +152,9 @@ struct Verifier {
             case .constant: b < parts.constants.count
             case .compareVariable: isComparison(a) && b < variableCount && c < parts.constants.count
             case .compareLocal: isComparison(a) && b < parts.localCount && c < parts.constants.count
+            case .testElements:
+                (a == Function.equal.rawValue || a == Function.notEqual.rawValue) && b <= 1
+                    && c < parts.constants.count
             case .compare: isComparison(a) && c < parts.constants.count
             case .isVariableInSet: b < variableCount && c < parts.sets.count
             case .variable, .hasVariable, .optionalVariable: b < variableCount

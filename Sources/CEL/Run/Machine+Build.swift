@@ -18,6 +18,9 @@ extension Machine {
             return try makeList(instruction, top, &stack, &meter)
         case .map:
             return try makeMap(instruction, top, &stack, &meter)
+        case .testElements:
+            stack[top - 1] = .bool(try testElements(of: stack[top - 1], instruction, &meter))
+            return top
         case .append:
             try meter.touch(1)
             try meter.nest(stack[top - 1])
@@ -94,6 +97,36 @@ extension Machine {
         default:
             preconditionFailure("an instruction of the machine's own loop")
         }
+    }
+
+    /// `exists` and `all` with an equality, which nothing can fail in: the loop without its instructions.
+    private func testElements(
+        of range: Value,
+        _ instruction: Instruction,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Bool {
+        let elements: [Value]
+        switch range {
+        case .list(let list): elements = list
+        case .map(let map): elements = map.keys
+        default: throw EvaluationError(.noSuchOverload)
+        }
+        let isAll = instruction.b == 1
+        let isEquality = instruction.a == Function.equal.rawValue
+        let constant = program.constants[Int(instruction.c)]
+        var left = elements.count
+        for element in elements {
+            left -= 1
+            try meter.touch(1)
+            // The turn, and the variable.
+            try meter.charge(isAll ? 4 : 5)
+            let holds = try Equality.equal(element, constant, &meter) == isEquality
+            guard holds != isAll else { continue }
+            // The test that would have stopped cel-go's loop before the next element.
+            if left > 0 { try meter.charge(isAll ? 2 : 3) }
+            return !isAll
+        }
+        return isAll
     }
 
     /// Adds to a list that nothing else holds: taken out of its place first, so that it grows where it is.

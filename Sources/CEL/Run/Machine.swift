@@ -44,6 +44,20 @@ struct Machine {
         }
     }
 
+    /// Executes a comparison that is all of a program; its place is known, and nothing absorbs its error.
+    func compareAlone<Source: Resolver & ~Copyable>(
+        _ instruction: Instruction,
+        _ resolver: borrowing Source,
+        _ meter: inout Meter
+    ) throws(EvaluationError) -> Bool {
+        do throws(EvaluationError) {
+            try meter.charge(1)
+            return try compare(resolver.value(of: Int(instruction.b)), with: instruction, &meter)
+        } catch {
+            throw EvaluationError(error.reason, offset: error.offset == .max ? instruction.offset : error.offset)
+        }
+    }
+
     /// Executes until the segment ends or an instruction throws; `position` is then that instruction's.
     private func execute<Source: Resolver & ~Copyable>(
         _ position: inout Int,

@@ -14,9 +14,13 @@ extension Program {
         _ resolver: borrowing Source,
         _ meter: inout Meter
     ) throws(EvaluationError) -> Value {
+        // A rule of one comparison, which many are, needs neither stack nor loop.
+        if code.count == 2, code[0].operation == .compareVariable {
+            return .bool(try Machine(program: self).compareAlone(code[0], resolver, &meter))
+        }
         // Only as many as the program needs: what is not made need not be dropped. The buffer is the closure's alone, all
         // of it is initialised before it is used, and the span ends before the buffer does.
-        try unsafe withUnsafeTemporaryAllocation(of: Value.self, capacity: slotCount) {
+        return try unsafe withUnsafeTemporaryAllocation(of: Value.self, capacity: slotCount) {
             slots throws(EvaluationError) -> Value in
             unsafe slots.initialize(repeating: .unset)
             defer { unsafe slots.deinitialize() }
