@@ -39,7 +39,7 @@ import Testing
     @Test func `serves from its disk with everything else down, and enforces what it last knew`() async throws {
         let system = try await WholeSystem.start(gateways: 1)
         let app = try await system.makeApp([
-            ("model_allowlist", ["allow": ["mock-small"]]), ("rate_limit", ["limit": 1000, "window": "1h"]),
+            ("model_allowlist", ["allow": ["mock-small"]]), ("rate_limit", ["limit": 1000, "window": "31d"]),
         ])
         let node = try #require(await system.fleet.gateways.first)
         await node.stop()
@@ -63,7 +63,7 @@ import Testing
 
     @Test func `goes on without Redis and without the control plane, and hears of changes again after`() async throws {
         let system = try await WholeSystem.start()
-        let app = try await system.makeApp([("rate_limit", ["limit": 1000, "window": "1h"])])
+        let app = try await system.makeApp([("rate_limit", ["limit": 1000, "window": "31d"])])
         await system.fleet.redis?.process.process?.send(SIGKILL)
         for node in [0, 1, 0, 1] { #expect(try await app.send(chat(), node: node).status == 200) }
         // Without Redis, changes come by long-poll.

@@ -123,7 +123,7 @@ extension EndToEnd {
         }
 
         @Test func `of rate_limit admits its limit exactly over both nodes`() async throws {
-            let app = try await system.makeApp([("rate_limit", ["limit": 7, "window": "1h", "per": ["app"]])])
+            let app = try await system.makeApp([("rate_limit", ["limit": 7, "window": "31d", "per": ["app"]])])
             var statuses: [Int] = []
             var last: LoopbackResponse?
             for number in 0..<20 {
@@ -135,7 +135,7 @@ extension EndToEnd {
             #expect(statuses.dropFirst(7).allSatisfy { $0 == 429 }, "\(statuses)")
             let refused = try #require(last)
             #expect(refused.header("x-ratelimit-limit-requests") == "7" || refused.header("x-should-retry") == "false")
-            // An hour's window is longer than SDKs are willing to wait.
+            // A month's window is longer than SDKs are willing to wait.
             let isBrief = refused.header("retry-after").flatMap { Int($0) }.map { $0 <= 60 } ?? false
             #expect(isBrief || refused.header("x-should-retry") == "false")
             let record = try await app.record(of: refused)
@@ -143,7 +143,7 @@ extension EndToEnd {
         }
 
         @Test func `of rate_limit admits its limit exactly under concurrent requests`() async throws {
-            let app = try await system.makeApp([("rate_limit", ["limit": 25, "window": "1h"])])
+            let app = try await system.makeApp([("rate_limit", ["limit": 25, "window": "31d"])])
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
                 for number in 0..<60 {
                     group.addTask { try await app.send(chat(), node: number % 2).status }
@@ -157,7 +157,7 @@ extension EndToEnd {
         @Test func `of token_limit charges what was used, not what was reserved`() async throws {
             // One request reserves far more than it uses; were that charged, the second would not pass.
             let app = try await system.makeApp([
-                ("token_limit", ["limit": 3000, "window": "1h", "assumed_output_tokens": 2000])
+                ("token_limit", ["limit": 3000, "window": "31d", "assumed_output_tokens": 2000])
             ])
             for number in 0..<10 {
                 let response = try await app.send(chat("Small"), node: number % 2)
@@ -171,7 +171,7 @@ extension EndToEnd {
 
         @Test func `of token_limit refuses when the window is used up`() async throws {
             let app = try await system.makeApp([
-                ("token_limit", ["limit": 60, "window": "1h", "assumed_output_tokens": 1])
+                ("token_limit", ["limit": 60, "window": "31d", "assumed_output_tokens": 1])
             ])
             var refused = 0
             for number in 0..<8 {
@@ -185,7 +185,7 @@ extension EndToEnd {
         @Test func `in shadow refuses nobody`() async throws {
             let app = try await system.makeApp()
             _ = try await app.add("model_allowlist", ["allow": []], mode: "shadow")
-            _ = try await app.add("rate_limit", ["limit": 1, "window": "1h"], mode: "shadow")
+            _ = try await app.add("rate_limit", ["limit": 1, "window": "31d"], mode: "shadow")
             for _ in 0..<3 { #expect(try await app.send(chat()).status == 200) }
         }
 

@@ -18,7 +18,7 @@ extension EndToEnd {
         func `works as against the provider itself`(script: String) async throws {
             let system = try WholeSystem.running
             let app = try await system.makeApp([("model_allowlist", ["allow": ["*"], "deny": ["mock-large"]])])
-            let limited = try await system.makeApp([("rate_limit", ["limit": 1, "window": "1h"])])
+            let limited = try await system.makeApp([("rate_limit", ["limit": 1, "window": "31d"])])
             let specification = ProcessSpecification(
                 name: script,
                 executable: Self.python,

@@ -66,7 +66,7 @@ extension EndToEnd {
             let fitting = 20
             let window = reservation * fitting + reservation / 2
             let app = try await system.makeApp([
-                ("token_limit", ["limit": .integer(Int64(window)), "window": "1h"])
+                ("token_limit", ["limit": .integer(Int64(window)), "window": "31d"])
             ])
             let answers = try await withThrowingTaskGroup(of: LoopbackResponse.self) { group in
                 for number in 0..<64 { group.addTask { try await app.send(body, node: number % 2) } }
@@ -91,7 +91,7 @@ extension EndToEnd {
 
         @Test func `reserves the model's most where nobody says how long an answer may be`() async throws {
             let model = try await exactModel(maxOutput: 5_000)
-            let app = try await system.makeApp([("token_limit", ["limit": 12_000, "window": "1h"])])
+            let app = try await system.makeApp([("token_limit", ["limit": 12_000, "window": "31d"])])
             let body = chat("go", model: model)
             let answer = try await app.send(body)
             #expect(answer.status == 200)
@@ -100,7 +100,7 @@ extension EndToEnd {
         }
 
         @Test func `learns how another provider's models count`() async throws {
-            let app = try await system.makeApp([("token_limit", ["limit": 50_000, "window": "1h"])])
+            let app = try await system.makeApp([("token_limit", ["limit": 50_000, "window": "31d"])])
             let text = String(repeating: "some words of a longer prompt ", count: 30)
             for number in 0..<6 {
                 #expect(try await app.send(chat(text, ["max_tokens": 5]), node: number % 2).status == 200)
