@@ -51,6 +51,11 @@ public final class PromptTokens {
     /// The factor that counts contain, in thousandths; 1,000 where the encoding is the model's own.
     public var factorPermille: Int { profile.factorPermille }
 
+    /// Bytes of text that are counted; a million tokens of prose, more than models take.
+    ///
+    /// Counting holds the event loop, some 80 ms for so much: a larger prompt is taken for the most that it can be.
+    static let maxCountedBytes = 4 << 20
+
     /// Of a limit less than this part, a reservation's looseness is not worth counting for.
     private static let negligiblePart = 1_024
 
@@ -85,7 +90,7 @@ public final class PromptTokens {
     /// The first call counts, at some 50 MB/s.
     public var tokens: Int {
         if let counted { return counted }
-        let tokens = measure(stoppingAfter: .max)?.tokens ?? likely
+        let tokens = measure(stoppingAfter: .max)?.tokens ?? (isTooLarge ? most ?? likely : likely)
         counted = tokens
         return tokens
     }
@@ -115,12 +120,14 @@ public final class PromptTokens {
     }
 
     private func measure(stoppingAfter limit: Int) -> PromptCount? {
-        guard let meter else { return nil }
+        guard let meter, !isTooLarge else { return nil }
         let body = body
         let measured = meter.count(body.span, endpoint, profile, stoppingAfter: limit)
         if let measured, !measured.isOverLimit { count = measured }
         return measured
     }
+
+    private var isTooLarge: Bool { (parsed?.promptBytes ?? 0) > Self.maxCountedBytes }
 
     /// The most tokens that the prompt can be, known from sizes alone; nil where a picture could be more.
     private var most: Int? {

@@ -1,9 +1,10 @@
 // When a prompt is counted, and when its size is enough.
 
 import LLMWire
-import Policy
 import Testing
 import Tokens
+
+@testable import Policy
 
 @Suite struct `A prompt` {
     private func prompt(_ text: String, model: String = "gpt-4o") throws -> PromptTokens {
@@ -39,6 +40,14 @@ import Tokens
         #expect(words.count == nil)
         #expect(words.excess(over: words.tokens) == nil)
         #expect(words.excess(over: words.tokens - 1) == words.tokens)
+    }
+
+    @Test func `of more text than an event loop may be held for is taken for the most that it can be`() throws {
+        let large = try prompt(String(repeating: "word ", count: PromptTokens.maxCountedBytes / 5 + 1_000))
+        #expect(large.tokens > PromptTokens.maxCountedBytes)
+        #expect(large.count == nil)
+        #expect(large.excess(over: 1_000_000) == large.tokens)
+        #expect(large.excess(over: 10_000_000) == nil)
     }
 
     @Test func `is reserved exactly where it weighs`() throws {
