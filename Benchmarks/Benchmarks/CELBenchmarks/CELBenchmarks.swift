@@ -50,8 +50,11 @@ let rules: [(name: String, expression: String)] = [
 let benchmarks: @Sendable () -> Void = {
     for (name, text) in rules {
         let source = Array(text.utf8)
-        guard let expression = try? CompiledExpression(source, in: Request.environment) else {
-            fatalError("a rule that does not compile: \(text)")
+        let expression: CompiledExpression
+        do {
+            expression = try CompiledExpression(source, in: Request.environment)
+        } catch {
+            fatalError("\(text) does not compile: \(error)")
         }
         let bytes = expression.program.encoded(for: Request.environment)
         let request = Request()
