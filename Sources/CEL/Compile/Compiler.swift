@@ -156,13 +156,11 @@ struct Compiler {
     ) {
         switch checked.resolutions[id] {
         case .variable(let variable):
-            let operation: Operation =
-                switch form {
-                case .plain: .variable
-                case .presence: .hasVariable
-                case .optional: .optionalVariable
-                }
-            code.emit(operation, b: UInt32(variable), at: node.offset)
+            code.emit(
+                form.of(.variable, presence: .hasVariable, optional: .optionalVariable),
+                b: UInt32(variable),
+                at: node.offset
+            )
             return
         case .type:
             name(id, node)
@@ -172,23 +170,16 @@ struct Compiler {
         }
         let key = code.constant(.text(field))
         if let map = hostMap(operand) {
-            let operation: Operation =
-                switch form {
-                case .plain: .member
-                case .presence: .hasMember
-                case .optional: .optionalMember
-                }
-            code.emit(operation, b: map, c: key, at: node.offset)
+            code.emit(
+                form.of(.member, presence: .hasMember, optional: .optionalMember),
+                b: map,
+                c: key,
+                at: node.offset
+            )
             return
         }
         self.operand(operand)
-        let operation: Operation =
-            switch form {
-            case .plain: .select
-            case .presence: .hasField
-            case .optional: .optionalSelect
-            }
-        code.emit(operation, b: key, at: node.offset)
+        code.emit(form.of(.select, presence: .hasField, optional: .optionalSelect), b: key, at: node.offset)
     }
 
     private mutating func index(_ node: Node, _ operand: NodeID, _ index: NodeID, isOptional: Bool) {
@@ -394,6 +385,17 @@ struct Compiler {
         } catch {
             // It has no value, which is for the evaluation to say.
             return nil
+        }
+    }
+}
+
+extension Node.SelectForm {
+    /// Of three operations the one that asks in this form.
+    fileprivate func of(_ plain: Operation, presence: Operation, optional: Operation) -> Operation {
+        switch self {
+        case .plain: plain
+        case .presence: presence
+        case .optional: optional
         }
     }
 }
