@@ -92,9 +92,7 @@ struct JSONValues {
             skipBlanks()
             guard take(UInt8(ascii: ",")) else { break }
         }
-        guard take(UInt8(ascii: "}")) || keys.isEmpty && closes(UInt8(ascii: "}")) else {
-            return .error(EvaluationError(.malformedText))
-        }
+        guard closes(UInt8(ascii: "}")) else { return .error(EvaluationError(.malformedText)) }
         do throws(EvaluationError) {
             return .map(try MapValue(keys: keys, values: values))
         } catch {

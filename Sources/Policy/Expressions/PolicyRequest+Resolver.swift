@@ -88,13 +88,12 @@ extension PolicyRequest: Resolver {
 
     /// All header fields by their names in lower case; of a repeated field the first.
     private borrowing func headerMap() -> Value {
-        var names: [ByteString: Int] = [:]
+        var seen: Set<ByteString> = []
         var keys: [Value] = []
         var values: [Value] = []
         headers.visit { name, value in
             let name = ByteString(name)
-            guard names[name] == nil, !Self.isCredential(name) else { return }
-            names[name] = keys.count
+            guard !Self.isCredential(name), seen.insert(name).inserted else { return }
             keys.append(Self.text(name.bytes))
             values.append(Self.text(value))
         }
