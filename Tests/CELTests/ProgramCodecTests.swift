@@ -6,19 +6,6 @@ import Testing
 
 @testable import CEL
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
-private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var bits = state
-        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
-        return bits ^ (bits >> 31)
-    }
-}
-
 @Suite struct `An encoded program` {
     private static let environment = Environment(variables: [.init("x", .int), .init("s", .string)])
 
@@ -149,7 +136,7 @@ private struct Seeded: RandomNumberGenerator {
     /// At least 100,000 mutants over all seeds: each is refused, or runs to a value or an error inside the meter's bounds.
     @Test(arguments: 0..<8 as Range<UInt64>)
     func `never leaves its bounds however its bytes are changed`(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = RandomBits(seed: seed)
         let environment = Environment(variables: [
             .init("x", .int), .init("s", .string), .init("l", .list(.int)), .init("m", .map(.string, .dyn)),
         ])
