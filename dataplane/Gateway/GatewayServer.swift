@@ -62,6 +62,7 @@ public final class GatewayServer: Sendable {
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
+            breakers: breakers,
             counters: counters,
             logger: logger,
             onSnapshot: { snapshot in

@@ -108,7 +108,7 @@ final class WorkerPair: Sendable {
 final class LiveNodes: Sendable {
     private let agent = Mutex<NodeAgent?>(nil)
 
-    var value: Int { agent.withLock { $0?.liveNodes } ?? 1 }
+    var place: FleetPlace { agent.withLock { $0?.place } ?? .alone }
 
     func follow(_ agent: NodeAgent?) { self.agent.withLock { $0 = agent } }
 }
