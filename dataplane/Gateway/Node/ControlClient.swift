@@ -20,8 +20,8 @@ final class ControlClient {
     private static let connectTimeout: Duration = .seconds(2)
     private static let idleTimeout: Duration = .seconds(5)
 
-    /// Two failures in a row, because the first may be a connection that lay idle too long. Reports come every second
-    /// and are the probes, so it closes about a second after the control plane is back.
+    // Two failures in a row, because the first may be a connection that lay idle too long. Reports come every second
+    // and are the probes, so it closes about a second after the control plane is back.
     private static let breakerConfiguration = BreakerConfiguration(
         failuresToTrip: 2,
         initialBackoff: .milliseconds(250),
