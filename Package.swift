@@ -90,7 +90,12 @@ let package = Package(
                 .copy("Resources/p50k_base.vocabulary"), .copy("Resources/r50k_base.vocabulary"),
             ]
         ),
-        library("Limits", resources: [.embedInCode("Resources/reserve.lua"), .embedInCode("Resources/settle.lua")]),
+        library(
+            "Limits",
+            resources: ["counters", "reserve", "reserve_any", "settle", "renew", "merge"].map {
+                .embedInCode("Resources/\($0).lua")
+            }
+        ),
         library("Secrets", ["COpenSSL"]),
         library("Reactor", ["CCurl", "CHiredis", "CLinux"]),
         library("Postgres", ["CPostgres", "Reactor"]),

@@ -139,6 +139,14 @@ public struct ClientError: Sendable, Equatable {
         code: "rate_limit_exceeded",
         message: "token limit exceeded"
     )
+    /// Too many requests in flight.
+    public static let concurrencyLimited = ClientError(
+        status: 429,
+        type: "requests",
+        anthropicType: "rate_limit_error",
+        code: "rate_limit_exceeded",
+        message: "too many concurrent requests"
+    )
     /// A budget that waiting soon will not mend; goes with `x-should-retry: false`.
     public static let quota = ClientError(
         status: 429,
@@ -268,7 +276,7 @@ public struct ClientError: Sendable, Equatable {
     public static let all: [ClientError] = [
         unauthorized, permission, modelNotAllowed, modelNotFound, tooLarge, promptTooLong, outputCapTooHigh,
         rateLimited,
-        tokensLimited, quota, notFound, methodNotAllowed, requestTimeout, headersTooLarge, unsupportedMedia, `internal`,
+        tokensLimited, concurrencyLimited, quota, notFound, methodNotAllowed, requestTimeout, headersTooLarge, unsupportedMedia, `internal`,
         badGateway, unavailable, timeout, interrupted,
     ]
 

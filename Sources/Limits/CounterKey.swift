@@ -1,14 +1,15 @@
-// The name of a counter in Redis: `weir:{<app>}:l:<counter>:<window in seconds>`.
+// The names of an app's keys in Redis: `weir:{<app>}:<kind>:<counter>:<window in seconds>`, and a few beside them.
 //
 // The braces are a Redis Cluster hash tag: all counters of an app live in one slot, so that one script reaches them.
-// The window's length is part of the name, so that a changed limit does not inherit an expiry of another length.
+// The kind says how the value is laid out (counters.lua), so that a changed algorithm finds no value of another. The
+// window's length is part of the name, so that a changed limit does not inherit an expiry of another length.
 //
 // Made for every request that has a limit, so by whole copies: byte-wise appending was five times slower.
 
-/// Builds the names of one app's counters.
+/// Builds the names of one app's keys.
 struct CounterKeys {
     private static let opening = Array("weir:{".utf8)
-    private static let closing = Array("}:l:".utf8)
+    private static let closing = Array("}:".utf8)
 
     private let prefix: [UInt8]
 
@@ -23,10 +24,33 @@ struct CounterKeys {
     }
 
     /// The counter's key.
-    func key(counter: [UInt8], windowMilliseconds: Int64) -> [UInt8] {
+    func key(_ algorithm: LimitAlgorithm, counter: [UInt8], windowMilliseconds: Int64) -> [UInt8] {
+        key(kind: algorithm.kind, counter, windowMilliseconds)
+    }
+
+    /// Counts the new counters of a window, for the distinct bound.
+    func distinctKey(_ bound: DistinctBound, windowMilliseconds: Int64) -> [UInt8] {
+        key(kind: UInt8(ascii: "d"), bound.sharedCounter, windowMilliseconds)
+    }
+
+    /// Holders by the end of their leases.
+    var leases: [UInt8] { prefix + [UInt8(ascii: "n")] }
+
+    /// What a holder can still return.
+    func openReservations(of holder: LeaseHolder) -> [UInt8] { prefix + "o:".utf8 + holder.name }
+
+    /// What a lapsed lease gave back of a holder's and it may settle yet.
+    func lapsedReservations(of holder: LeaseHolder) -> [UInt8] { prefix + "x:".utf8 + holder.name }
+
+    /// That a merge was done.
+    func merge(_ id: [UInt8]) -> [UInt8] { prefix + "m:".utf8 + id }
+
+    private func key(kind: UInt8, _ counter: [UInt8], _ windowMilliseconds: Int64) -> [UInt8] {
         var key: [UInt8] = []
-        key.reserveCapacity(prefix.count + counter.count + 12)
+        key.reserveCapacity(prefix.count + counter.count + 14)
         key += prefix
+        key.append(kind)
+        key.append(UInt8(ascii: ":"))
         key += counter
         key.append(UInt8(ascii: ":"))
         Decimal.append(windowMilliseconds / 1_000, to: &key)
@@ -63,6 +87,18 @@ struct CounterKeys {
 
     private static func hexDigit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
+}
+
+extension LimitAlgorithm {
+    /// The letter that keys and scripts know it by.
+    var kind: UInt8 {
+        switch self {
+        case .fixedWindow: UInt8(ascii: "l")
+        case .slidingWindow: UInt8(ascii: "s")
+        case .tokenBucket: UInt8(ascii: "b")
+        case .concurrency: UInt8(ascii: "c")
+        }
     }
 }
 

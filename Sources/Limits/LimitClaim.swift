@@ -1,21 +1,64 @@
 // What a policy asks of a shared counter, and what the counter answered: the words that policies, the Lua
 // scripts and the gateway use with each other.
 
-/// How a limit's window moves.
-public enum WindowAlgorithm: UInt8, Sendable {
+/// How a limit counts; docs/limits.md says what each admits exactly.
+public enum LimitAlgorithm: UInt8, Sendable, CaseIterable {
     /// Windows that begin at multiples of their length since the Unix epoch, by Redis's clock.
     case fixedWindow = 0
+    /// Never more than the limit in any window of that length; what was taken counts for up to a 50th longer.
+    case slidingWindow = 1
+    /// A bucket that fills by the limit in each window, up to its burst.
+    case tokenBucket = 2
+    /// Requests in flight; no window.
+    case concurrency = 3
 }
 
 /// What a limit counts.
-public enum LimitUnit: UInt8, Sendable {
+public enum LimitUnit: UInt8, Sendable, CaseIterable {
     /// One per request.
     case requests = 0
     /// Prompt and completion tokens: reserved as an estimate, settled to what the provider billed.
     case tokens = 1
+    /// One for as long as the request lasts; only with `LimitAlgorithm.concurrency`.
+    case inFlight = 2
+}
+
+/// What becomes of a claim while Redis is out.
+public enum OutageRule: UInt8, Sendable, CaseIterable {
+    /// Each node admits its share of the last known remainder.
+    case localShare = 0
+    /// Nothing is admitted.
+    case deny = 1
+    /// All is admitted.
+    case allow = 2
+
+    /// The rule's name in configs.
+    public var name: StaticString {
+        switch self {
+        case .localShare: "local_share"
+        case .deny: "deny"
+        case .allow: "allow"
+        }
+    }
+}
+
+/// How many counters of their own the values of a header may have, so that invented ones do not fill Redis.
+public struct DistinctBound: Equatable, Sendable {
+    /// The most new counters in one window; at least 1.
+    public let max: Int64
+    /// Names the counter that all further values share.
+    public let sharedCounter: [UInt8]
+
+    /// Makes a bound.
+    public init(max: Int64, sharedCounter: [UInt8]) {
+        self.max = max
+        self.sharedCounter = sharedCounter
+    }
 }
 
 /// One limit that a request must pass, and how much of it the request takes.
+///
+/// No two claims of a request have the same counter and algorithm.
 public struct LimitClaim: Sendable {
     /// Index of the rule in the request's effective list.
     public let rule: Int
@@ -23,27 +66,39 @@ public struct LimitClaim: Sendable {
     public let counter: [UInt8]
     /// The most that a window admits, 0...2⁵³ - 1: one more is still a Lua number that is exact.
     public let limit: Int64
-    /// The window's length in milliseconds, whole seconds, 1,000...31 days.
+    /// The window's length in milliseconds, whole seconds, 1,000...31 days; 0 of concurrency.
     public let windowMilliseconds: Int64
-    /// How the window moves.
-    public let algorithm: WindowAlgorithm
+    /// How it counts.
+    public let algorithm: LimitAlgorithm
     /// What is counted.
     public let unit: LimitUnit
     /// How much this request reserves: 1 request, or its estimated tokens; 0...2⁵³.
     public let cost: Int64
+    /// The most that a request may take and still fit at some time: of a token bucket its burst, else the limit.
+    public let capacity: Int64
     /// Charged when it fits, as if it were enforced, but never refused: the rule is in shadow mode.
     public let isShadow: Bool
+    /// Bounds the counters that clients can make; nil when only the configuration makes them.
+    public let distinct: DistinctBound?
+    /// What becomes of it while Redis is out.
+    public let onRedisFailure: OutageRule
 
     /// Makes a claim.
+    ///
+    /// - Parameters:
+    ///   - burst: what a full token bucket holds; nil, as for other algorithms, for as much as the limit.
     public init(
         rule: Int,
         counter: [UInt8],
         limit: Int64,
         windowMilliseconds: Int64,
-        algorithm: WindowAlgorithm,
+        algorithm: LimitAlgorithm,
         unit: LimitUnit,
         cost: Int64,
-        isShadow: Bool
+        burst: Int64? = nil,
+        isShadow: Bool,
+        distinct: DistinctBound? = nil,
+        onRedisFailure: OutageRule = .localShare
     ) {
         self.rule = rule
         self.counter = counter
@@ -52,27 +107,48 @@ public struct LimitClaim: Sendable {
         self.algorithm = algorithm
         self.unit = unit
         self.cost = cost
+        capacity = burst ?? limit
         self.isShadow = isShadow
+        self.distinct = distinct
+        self.onRedisFailure = onRedisFailure
     }
+
+    /// Whether the charge can be returned after the request has left: then it must be settled, and a node that dies
+    /// gives it back with its lease.
+    ///
+    /// Requests of a window are final once they have left.
+    public var isReturnable: Bool { unit != .requests }
 }
 
 /// Where a counter stands after a reservation, for response headers and for settling.
 public struct LimitState: Equatable, Sendable {
-    /// What the window still admits, 0...limit.
+    /// What is left, 0...capacity.
     public let remaining: Int64
-    /// Milliseconds until the window ends, 0...its length.
+    /// Milliseconds until all of it is free again; of a claim that did not fit, until it would have.
+    ///
+    /// Of a fixed window both are its end. Of concurrency it is a guess, since nobody knows when a request ends.
     public let resetMilliseconds: Int64
-    /// The window that was charged: its start divided by its length; settling changes this one only.
+    /// What was charged: of a fixed window its start divided by its length, of a sliding one the number of the 50th,
+    /// else 0; settling changes this one only.
     public let windowID: Int64
     /// The claim did not fit: it refused the request or, in shadow mode, would have; it was not charged.
     public let isOver: Bool
+    /// The counter that was asked is the one that values beyond the distinct bound share.
+    public let isShared: Bool
 
     /// Makes a state.
-    public init(remaining: Int64, resetMilliseconds: Int64, windowID: Int64, isOver: Bool = false) {
+    public init(
+        remaining: Int64,
+        resetMilliseconds: Int64,
+        windowID: Int64,
+        isOver: Bool = false,
+        isShared: Bool = false
+    ) {
         self.remaining = remaining
         self.resetMilliseconds = resetMilliseconds
         self.windowID = windowID
         self.isOver = isOver
+        self.isShared = isShared
     }
 }
 

@@ -67,7 +67,7 @@ public struct LocalLimiter: Sendable {
         var refused: Int?
         for (index, claim) in claims.enumerated() {
             let (windowID, end) = Self.window(claim.windowMilliseconds, at: nowMilliseconds)
-            var key = names.key(counter: claim.counter, windowMilliseconds: claim.windowMilliseconds)
+            var key = names.key(claim.algorithm, counter: claim.counter, windowMilliseconds: claim.windowMilliseconds)
             var counter = counters[key]
             if counter == nil, !hasRoom(app: app) {
                 key = Self.overflowKey(claim, app: app)
@@ -110,7 +110,11 @@ public struct LocalLimiter: Sendable {
     public mutating func settle(app: [UInt8], charges: [SettledCharge]) {
         let names = CounterKeys(app: app)
         for charge in charges {
-            let key = names.key(counter: charge.counter, windowMilliseconds: charge.windowMilliseconds)
+            let key = names.key(
+                charge.algorithm,
+                counter: charge.counter,
+                windowMilliseconds: charge.windowMilliseconds
+            )
             guard let counter = counters[key], counter.windowID == charge.windowID else { continue }
             counters[key]?.used = max(0, Self.saturatingSum(counter.used, charge.delta))
         }

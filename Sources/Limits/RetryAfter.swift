@@ -2,7 +2,7 @@
 
 /// The hint that goes with a refusal.
 public struct RetryAfter: Equatable, Sendable {
-    /// Milliseconds until every limit that refused begins a new window; at least 1.
+    /// Milliseconds until every limit that refused would admit the request, as far as is known; at least 1.
     public let milliseconds: Int64
     /// Whether waiting that long is reasonable and can help.
     ///
@@ -26,7 +26,7 @@ public struct RetryAfter: Equatable, Sendable {
         var canHelp = true
         for (claim, state) in zip(claims, states) where state.isOver && !claim.isShadow {
             milliseconds = max(milliseconds, state.resetMilliseconds)
-            canHelp = canHelp && claim.cost <= claim.limit
+            canHelp = canHelp && claim.cost <= claim.capacity
         }
         self.milliseconds = milliseconds
         isWorthRetrying = canHelp && milliseconds <= Self.longestMilliseconds

@@ -1,69 +1,117 @@
-// The Swift side of schemas/redis/settle.lua: a reservation was an estimate, and this corrects it by what was used.
-// Giving back a reservation that never reached a provider is the same with nothing used.
+// The Swift side of schemas/redis/settle.lua: what one turn has to settle for an app leaves in one call.
 
-/// A charge and what became of it.
-public struct SettledCharge: Equatable, Sendable {
-    /// Names the counter within the app's slot.
-    public let counter: [UInt8]
-    /// The window's length.
-    public let windowMilliseconds: Int64
-    /// The window that was charged; when it is over, settling does nothing.
-    public let windowID: Int64
-    /// What was used less what was charged.
-    public private(set) var delta: Int64
+/// Settlements of one app that travel together; corrections of one counter and window are added up.
+public struct SettlementBatch: Sendable {
+    private struct Target {
+        let charge: SettledCharge
+        /// Corrections without a lease; those with one are added up by the script, which knows which are open.
+        var delta: Int64 = 0
 
-    /// Makes the correction of one claim; nil when nothing is to correct: not charged, or used just as estimated.
-    ///
-    /// - Parameters:
-    ///   - claim: what was reserved.
-    ///   - state: what the reservation answered.
-    ///   - used: what the request turned out to use, in the claim's unit; 0 gives all of it back.
-    public init?(_ claim: LimitClaim, _ state: LimitState, used: Int64) {
-        let bounds = 0...ReserveScript.maxCount
-        let cost = min(max(claim.cost, bounds.lowerBound), bounds.upperBound)
-        let delta = min(max(used, bounds.lowerBound), bounds.upperBound) - cost
-        guard !state.isOver, delta != 0 else { return nil }
-        counter = claim.counter
-        windowMilliseconds = claim.windowMilliseconds
-        windowID = state.windowID
-        self.delta = delta
-    }
-}
-
-extension SettledCharge {
-    /// Adds another correction of the same counter and window, so that both travel as one.
-    ///
-    /// - Parameter other: made of another request.
-    /// - Returns: false, and nothing is changed, when it is of another counter or window.
-    public mutating func merge(_ other: SettledCharge) -> Bool {
-        guard windowID == other.windowID, windowMilliseconds == other.windowMilliseconds, counter == other.counter
-        else { return false }
-        let (sum, overflows) = delta.addingReportingOverflow(other.delta)
-        guard !overflows, abs(sum) <= ReserveScript.maxCount else { return false }
-        delta = sum
-        return true
-    }
-}
-
-/// Corrects charges; a counter never falls below 0.
-public enum SettleScript {
-    /// The script's text.
-    public static let source: [UInt8] = PackageResources.settle_lua
-
-    /// The charged counters, in order.
-    public static func keys(app: [UInt8], charges: [SettledCharge]) -> [[UInt8]] {
-        let keys = CounterKeys(app: app)
-        return charges.map { keys.key(counter: $0.counter, windowMilliseconds: $0.windowMilliseconds) }
-    }
-
-    /// The script's arguments: correction and window's last millisecond of each charge.
-    public static func arguments(charges: [SettledCharge]) -> [[UInt8]] {
-        var arguments: [[UInt8]] = []
-        arguments.reserveCapacity(2 * charges.count)
-        for charge in charges {
-            arguments.append(Decimal.bytes(charge.delta))
-            arguments.append(Decimal.bytes((charge.windowID + 1) * charge.windowMilliseconds - 1))
+        func isOf(_ other: SettledCharge) -> Bool {
+            charge.windowID == other.windowID && charge.algorithm == other.algorithm
+                && charge.windowMilliseconds == other.windowMilliseconds && charge.counter == other.counter
         }
-        return arguments
+    }
+
+    private struct Closing {
+        let id: ReservationID
+        let isUnanswered: Bool
+        let charges: [(target: Int, delta: Int64, whenLapsed: Int64)]
+    }
+
+    /// Bounds a call's time in Redis, which serves nobody else meanwhile.
+    private static let maxSettlements = 128
+
+    private var targets: [Target] = []
+    private var closings: [Closing] = []
+    /// How many settlements it holds.
+    public private(set) var count = 0
+
+    /// Makes an empty batch.
+    public init() {}
+
+    /// Has as much as one call should carry: send it and begin another.
+    public var isFull: Bool { count >= Self.maxSettlements }
+
+    /// Adds a settlement.
+    public mutating func add(_ settlement: Settlement) {
+        count += 1
+        let charges = settlement.charges.map { charge in
+            (target: target(of: charge), delta: charge.delta, whenLapsed: charge.deltaWhenLapsed)
+        }
+        guard let id = settlement.reservation else {
+            // Costs are at most 2⁵³, so a full batch is far from overflow.
+            for charge in charges { targets[charge.target].delta += charge.delta }
+            return
+        }
+        closings.append(Closing(id: id, isUnanswered: settlement.isUnanswered, charges: charges))
+    }
+
+    private mutating func target(of charge: SettledCharge) -> Int {
+        if let index = targets.firstIndex(where: { $0.isOf(charge) }) { return index }
+        targets.append(Target(charge: charge))
+        return targets.count - 1
+    }
+
+    /// The call that settles all of it.
+    ///
+    /// Sent again after its answer was lost, it closes no reservation twice; corrections without a lease (requests
+    /// given back) would be made twice, so a call that has any is not to be repeated.
+    public func call(app: [UInt8], holder: LeaseHolder) -> ScriptCall {
+        let keys = CounterKeys(app: app)
+        var names = [keys.openReservations(of: holder), keys.lapsedReservations(of: holder)]
+        var arguments = [Decimal.bytes(Int64(targets.count))]
+        for target in targets {
+            let charge = target.charge
+            let window = charge.windowMilliseconds
+            names.append(keys.key(charge.algorithm, counter: charge.counter, windowMilliseconds: window))
+            arguments.append([charge.algorithm.kind])
+            arguments.append(
+                Decimal.bytes(charge.algorithm.mark(windowID: charge.windowID, windowMilliseconds: window))
+            )
+            arguments.append(Decimal.bytes(target.delta))
+            arguments.append(contentsOf: BucketRate.arguments(charge.rate))
+        }
+        for closing in closings {
+            arguments.append(closing.id.name)
+            arguments.append(Decimal.bytes(closing.isUnanswered ? -1 : Int64(closing.charges.count)))
+            for charge in closing.charges {
+                arguments.append(Decimal.bytes(Int64(charge.target + 1)))
+                arguments.append(Decimal.bytes(charge.delta))
+                arguments.append(Decimal.bytes(charge.whenLapsed))
+            }
+        }
+        return ScriptCall(script: .settle, keys: names, arguments: arguments)
+    }
+
+    /// Whether it may be sent again when its answer was lost.
+    public var isRepeatable: Bool { targets.allSatisfy { $0.delta == 0 } }
+
+    /// What the reply says.
+    ///
+    /// - Returns: how many of the reservations were open still, and how many counters were adjusted.
+    /// - Throws: when the script cannot have said it.
+    public static func outcome(of integers: [Int64]) throws(LimitsError) -> (open: Int, adjusted: Int) {
+        guard integers.count == 2 else { throw .wrongCount }
+        guard integers.allSatisfy({ (0...Int64(UInt32.max)).contains($0) }) else { throw .outOfBounds }
+        return (Int(integers[0]), Int(integers[1]))
+    }
+}
+
+extension LimitAlgorithm {
+    /// What scripts know a charge's window by.
+    func mark(windowID: Int64, windowMilliseconds: Int64) -> Int64 {
+        switch self {
+        case .fixedWindow: (windowID + 1) * windowMilliseconds - 1
+        case .slidingWindow: windowID
+        case .tokenBucket, .concurrency: 0
+        }
+    }
+}
+
+extension BucketRate {
+    /// Refill, price and capacity as scripts read them.
+    static func arguments(_ rate: BucketRate?) -> [[UInt8]] {
+        [Decimal.bytes(rate?.refill ?? 0), Decimal.bytes(rate?.price ?? 0), Decimal.bytes(rate?.capacity ?? 0)]
     }
 }

@@ -111,6 +111,21 @@ struct ConfigReader {
         return string
     }
 
+    /// The choice that the field names; nil when absent or none of them (then reported).
+    mutating func choice<Choice>(
+        _ name: String,
+        of choices: [Choice],
+        named choiceName: (Choice) -> StaticString
+    ) -> Choice? {
+        guard let text = string(name) else { return nil }
+        let choice = choices.first { "\(choiceName($0))".utf8.elementsEqual(text.utf8) }
+        if choice == nil {
+            let names = choices.map { "\(choiceName($0))" }.joined(separator: ", ")
+            report(Self.pointer(name), "must be one of \(names)")
+        }
+        return choice
+    }
+
     /// The strings in the field, each with its pointer; nil when absent or no array of at most `maxCount`.
     ///
     /// A wrong element is reported and left out.

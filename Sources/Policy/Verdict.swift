@@ -30,6 +30,8 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable {
     case rateLimited = 6
     /// A window admits no more tokens: 429.
     case tokensLimited = 7
+    /// As many requests as may be are in flight: 429.
+    case concurrencyLimited = 8
 
     /// The reason's name in logs, records and metrics.
     public var name: StaticString {
@@ -42,6 +44,7 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable {
         case .evaluationFailed: "evaluation_failed"
         case .rateLimited: "rate_limited"
         case .tokensLimited: "tokens_limited"
+        case .concurrencyLimited: "concurrency_limited"
         }
     }
 }
@@ -71,11 +74,13 @@ public struct Refusal: Equatable, Sendable {
     ///   - claim: the claim that did not fit.
     ///   - state: where its counter stood.
     public init(_ claim: LimitClaim, at state: LimitState) {
-        self.init(
-            claim.unit == .requests ? .rateLimited : .tokensLimited,
-            limit: claim.limit,
-            got: claim.limit - state.remaining + claim.cost
-        )
+        let reason: RefusalReason =
+            switch claim.unit {
+            case .requests: .rateLimited
+            case .tokens: .tokensLimited
+            case .inFlight: .concurrencyLimited
+            }
+        self.init(reason, limit: claim.capacity, got: claim.capacity - state.remaining + claim.cost)
     }
 }
 

@@ -1,92 +1,72 @@
-// A limit over a window, as rate_limit and token_limit share it: its three config fields, its part of a program, and
-// the name of the counter that a request charges.
-//
-// A counter is named by the policy and one part per entry of `per`, always in the same order, so that rewriting
-// `per` in another order keeps the counts:
-//
-//     <policy id> [":k" key id] [":m" model] [":h" 32 hex digits | ":a" 32 hex digits]…
-//
-// Client text never stands in a name as it came: a header is the SHA-256 of its name and value, cut to 16 bytes, so
-// that no two clients share a counter by construction and no user id lies in Redis; an absent header has a counter
-// of its own (":a"). The app is not named because every counter lives in its app's slot (`weir:{app}:…`) anyway.
+// A limit over a window, as rate_limit and token_limit share it: its config fields, its part of a program, its claim.
 
 import Codec
 import Limits
-import Secrets
 
-/// What one counter of a limit is for.
-struct CounterScope: Equatable, Sendable {
-    /// Header names in lower case, sorted, no two alike.
-    let headers: [String]
-    let perKey: Bool
-    let perModel: Bool
-
-    static let app = CounterScope(headers: [], perKey: false, perModel: false)
-    static let maxEntries = 4
-    static let maxHeaderNameBytes = 64
-    static let headerPrefix = "header:"
-
-    /// RFC 9110 would allow more; these are what clients send, and they need no escape anywhere.
-    static func isHeaderName(_ name: some Collection<UInt8>) -> Bool {
-        (1...maxHeaderNameBytes).contains(name.count)
-            && name.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-                    UInt8(ascii: "-"), UInt8(ascii: "_"):
-                    true
-                default: false
-                }
-            }
-    }
-}
-
-/// A limit over a window: what it admits, for how long, for whom.
+/// A limit over a window: what it admits, for how long, and how that is counted.
 struct WindowLimit: Sendable {
     let limit: Int64
     let windowMilliseconds: Int64
-    let algorithm: WindowAlgorithm
-    let scope: CounterScope
-    private let headers: [HeaderPart]
-
-    /// A header's share of counter names, hashed once when the program is loaded.
-    private struct HeaderPart: Sendable {
-        let name: [UInt8]
-        /// What is hashed before the value: the name and a zero, which no header name or value contains.
-        let hashPrefix: [UInt8]
-        /// The counter part of requests without the header.
-        let absent: [UInt8]
-    }
+    let algorithm: LimitAlgorithm
+    /// Of a token bucket what it holds when full, else the limit.
+    let burst: Int64
+    /// The most header values with a counter of their own, per app and window.
+    let maxDistinct: Int64
 
     /// 10¹⁵: below 2⁵³, a Lua number's exact range, with room to add.
     static let limitRange: ClosedRange<Int64> = 1...1_000_000_000_000_000
     static let windowRange: ClosedRange<Int64> = 1_000...(31 * 86_400_000)
+    /// A million counters are some 150 MB of Redis, of sliding windows 600 MB.
+    static let distinctRange: ClosedRange<Int64> = 1...1_000_000
+    static let defaultMaxDistinct: Int64 = 10_000
+    static let fields = ["limit", "window", "algorithm", "burst", "max_distinct"]
 
-    init(limit: Int64, windowMilliseconds: Int64, algorithm: WindowAlgorithm, scope: CounterScope) {
-        self.limit = limit
-        self.windowMilliseconds = windowMilliseconds
-        self.algorithm = algorithm
-        self.scope = scope
-        headers = scope.headers.map { name in
-            let prefix = Array(name.utf8) + [0]
-            return HeaderPart(
-                name: Array(name.utf8),
-                hashPrefix: prefix,
-                absent: Array(":a".utf8) + Self.hash(prefix)
-            )
-        }
-    }
+    /// What a window can be configured as; concurrency has no window.
+    private static let algorithms: [(name: StaticString, algorithm: LimitAlgorithm)] = [
+        ("fixed_window", .fixedWindow), ("sliding_window", .slidingWindow), ("token_bucket", .tokenBucket),
+    ]
 
     // MARK: Config
 
-    /// Reads `limit`, `window` and `per`; nil when one was missing or wrong (then reported).
-    static func read(_ config: inout ConfigReader, algorithm: WindowAlgorithm) -> WindowLimit? {
+    /// Whether the config has any of its fields.
+    static func isPresent(_ config: borrowing ConfigReader) -> Bool {
+        for field in fields where config.has(field) { return true }
+        return false
+    }
+
+    /// Reads its fields; nil when one was missing or wrong (then reported).
+    static func read(_ config: inout ConfigReader) -> WindowLimit? {
         config.require("limit")
         config.require("window")
         let limit = config.integer("limit", in: limitRange)
         let window = window(&config)
-        let scope = scope(&config)
-        guard let limit, let window, let scope else { return nil }
-        return WindowLimit(limit: limit, windowMilliseconds: window, algorithm: algorithm, scope: scope)
+        let algorithm =
+            config.has("algorithm")
+            ? config.choice("algorithm", of: algorithms, named: \.name)?.algorithm : .fixedWindow
+        let burst = config.integer("burst", in: limitRange)
+        let maxDistinct = config.integer("max_distinct", in: distinctRange) ?? defaultMaxDistinct
+        if config.has("burst"), let algorithm, algorithm != .tokenBucket {
+            config.report("/burst", "only a token_bucket has a burst")
+        }
+        guard let limit, let window, let algorithm else { return nil }
+        let most = burst ?? limit
+        if algorithm == .tokenBucket,
+            BucketRate(limit: limit, windowMilliseconds: window, burst: most) == nil
+        {
+            // Beyond 2⁵³ units, see BucketRate.swift.
+            config.report(
+                config.has("burst") ? "/burst" : "/limit",
+                "too large to be counted exactly in this window; a rounder limit or a shorter window may do"
+            )
+            return nil
+        }
+        return WindowLimit(
+            limit: limit,
+            windowMilliseconds: window,
+            algorithm: algorithm,
+            burst: most,
+            maxDistinct: maxDistinct
+        )
     }
 
     private static func window(_ config: inout ConfigReader) -> Int64? {
@@ -121,72 +101,44 @@ struct WindowLimit: Sendable {
         return windowRange.contains(milliseconds) ? milliseconds : nil
     }
 
-    private static func scope(_ config: inout ConfigReader) -> CounterScope? {
-        guard config.has("per") else { return .app }
-        guard let entries = config.strings("per", maxCount: CounterScope.maxEntries) else { return nil }
-        var headers: [String] = []
-        var isPer = (key: false, model: false)
-        var seen: [[UInt8]] = []
-        var isSound = true
-        for (path, text) in entries {
-            let bytes = Array(text.utf8)
-            var problem: String?
-            if seen.contains(bytes) {
-                problem = "must not repeat an entry"
-            } else if bytes == Array("key".utf8) {
-                isPer.key = true
-            } else if bytes == Array("model".utf8) {
-                isPer.model = true
-            } else if bytes.starts(with: CounterScope.headerPrefix.utf8),
-                CounterScope.isHeaderName(bytes.dropFirst(CounterScope.headerPrefix.utf8.count))
-            {
-                headers.append(String(text.dropFirst(CounterScope.headerPrefix.count)))
-            } else if bytes != Array("app".utf8) {
-                problem = "must be app, key, model or header:<name in lower case>"
-            }
-            if let problem {
-                config.report(path, problem)
-                isSound = false
-            }
-            seen.append(bytes)
-        }
-        return isSound
-            ? CounterScope(headers: headers.sorted(), perKey: isPer.key, perModel: isPer.model) : nil
-    }
-
     // MARK: Program
 
     func write(to writer: inout ByteWriter) {
         writer.write(integer: limit)
         writer.write(integer: windowMilliseconds)
         writer.write(u8: algorithm.rawValue)
-        writer.write(bool: scope.perKey)
-        writer.write(bool: scope.perModel)
-        writer.write(integer: Int64(scope.headers.count))
-        for name in scope.headers { writer.write(string: name) }
+        writer.write(integer: burst)
+        writer.write(integer: maxDistinct)
     }
 
     init(from reader: inout ProgramReader) throws(ProgramError) {
-        let limit = try reader.integer(in: Self.limitRange)
-        let window = try reader.integer(in: Self.windowRange)
-        guard window.isMultiple(of: 1_000) else { throw reader.failure(.outOfBounds) }
-        guard let algorithm = WindowAlgorithm(rawValue: try reader.u8()) else { throw reader.failure(.outOfBounds) }
-        let perKey = try reader.bool()
-        let perModel = try reader.bool()
-        var headers: [String] = []
-        for _ in 0..<(try reader.count(max: CounterScope.maxEntries)) {
-            let name = try reader.string(max: CounterScope.maxHeaderNameBytes)
-            guard CounterScope.isHeaderName(name.utf8), headers.last.map({ $0 < name }) ?? true else {
-                throw reader.failure(.outOfBounds)
-            }
-            headers.append(name)
+        limit = try reader.integer(in: Self.limitRange)
+        windowMilliseconds = try reader.integer(in: Self.windowRange)
+        guard windowMilliseconds.isMultiple(of: 1_000) else { throw reader.failure(.outOfBounds) }
+        guard let algorithm = LimitAlgorithm(rawValue: try reader.u8()), algorithm != .concurrency else {
+            throw reader.failure(.outOfBounds)
         }
-        self.init(
-            limit: limit,
-            windowMilliseconds: window,
-            algorithm: algorithm,
-            scope: CounterScope(headers: headers, perKey: perKey, perModel: perModel)
-        )
+        self.algorithm = algorithm
+        burst = try reader.integer(in: Self.limitRange)
+        let isSound =
+            algorithm == .tokenBucket
+            ? BucketRate(limit: limit, windowMilliseconds: windowMilliseconds, burst: burst) != nil : burst == limit
+        guard isSound else { throw reader.failure(.outOfBounds) }
+        maxDistinct = try reader.integer(in: Self.distinctRange)
+    }
+
+    private init(
+        limit: Int64,
+        windowMilliseconds: Int64,
+        algorithm: LimitAlgorithm,
+        burst: Int64,
+        maxDistinct: Int64
+    ) {
+        self.limit = limit
+        self.windowMilliseconds = windowMilliseconds
+        self.algorithm = algorithm
+        self.burst = burst
+        self.maxDistinct = maxDistinct
     }
 
     // MARK: Requests
@@ -194,6 +146,7 @@ struct WindowLimit: Sendable {
     /// The claim of a request that takes `cost` of the limit.
     func claim(
         _ request: borrowing PolicyRequest,
+        of scope: CounterScope,
         rule: Int,
         policyID: [UInt8],
         unit: LimitUnit,
@@ -202,71 +155,17 @@ struct WindowLimit: Sendable {
     ) -> LimitClaim {
         LimitClaim(
             rule: rule,
-            counter: counter(request, policyID: policyID),
+            counter: scope.counter(request, policyID: policyID),
             limit: limit,
             windowMilliseconds: windowMilliseconds,
             algorithm: algorithm,
             unit: unit,
             cost: cost,
-            isShadow: isShadow
+            burst: burst,
+            isShadow: isShadow,
+            distinct: scope.isOpenEnded
+                ? DistinctBound(max: maxDistinct, sharedCounter: CounterScope.sharedCounter(policyID: policyID)) : nil,
+            onRedisFailure: scope.onRedisFailure
         )
-    }
-
-    private func counter(_ request: borrowing PolicyRequest, policyID: [UInt8]) -> [UInt8] {
-        var counter: [UInt8] = []
-        counter.reserveCapacity(
-            policyID.count + (scope.perKey ? 18 : 0) + (scope.perModel ? 34 : 0) + headers.count * 34
-        )
-        counter += policyID
-        if scope.perKey {
-            counter += ":k".utf8
-            counter += request.key.id
-        }
-        if scope.perModel {
-            counter += ":m".utf8
-            Self.append(model: request.model, to: &counter)
-        }
-        for header in headers {
-            guard let value = request.headers.value(of: header.name) else {
-                counter += header.absent
-                continue
-            }
-            counter += ":h".utf8
-            counter += Self.hash(header.hashPrefix + value)
-        }
-        return counter
-    }
-
-    /// A short plain name as it is, so that a counter can be read; any other as its hash, told apart by `#`.
-    private static func append(model: [UInt8], to counter: inout [UInt8]) {
-        let isPlain =
-            model.count <= 64
-            && model.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                    UInt8(ascii: "/"):
-                    true
-                default: false
-                }
-            }
-        if isPlain {
-            counter += model
-        } else {
-            counter.append(UInt8(ascii: "#"))
-            counter += hash(model)
-        }
-    }
-
-    /// 16 bytes of SHA-256 in hex: collisions cost an attacker 2⁶⁴ tries, and then he shares a limit with himself.
-    private static func hash(_ bytes: [UInt8]) -> [UInt8] {
-        let digits = Array("0123456789abcdef".utf8)
-        var hex: [UInt8] = []
-        hex.reserveCapacity(32)
-        for byte in SHA256.digest(bytes).bytes.prefix(16) {
-            hex.append(digits[Int(byte >> 4)])
-            hex.append(digits[Int(byte & 15)])
-        }
-        return hex
     }
 }

@@ -1,7 +1,8 @@
 // Bounds the tokens of a request, or of all requests in a window, or both. Before the request leaves only bounds are
 // known: what it will likely use is judged and reserved; after the answer the true usage is reviewed and settled.
 //
-// Program: optional max_prompt, max_completion, max_total │ bool has window │ window limit, optional assumed output.
+// Program: optional max_prompt, max_completion, max_total │ bool has window │ scope (CounterScope.swift), window limit
+// (WindowLimit.swift), optional assumed output.
 
 import Codec
 import LLMWire
@@ -27,13 +28,15 @@ struct TokenLimit: PolicyKind {
     static let assumedOutputRange: ClosedRange<Int64> = 1...1_000_000
 
     func compile(_ config: ConfigValue) throws(ConfigProblems) -> [UInt8] {
-        let windowFields = ["limit", "window", "per", "assumed_output_tokens"]
+        let windowFields = WindowLimit.fields + CounterScope.fields + ["assumed_output_tokens"]
         var reader = ConfigReader(config, fields: Self.boundFields + windowFields)
         let bounds = Self.boundFields.map { reader.integer($0, in: Self.boundRange) }
         let assumedOutput = reader.integer("assumed_output_tokens", in: Self.assumedOutputRange)
         var window: WindowLimit?
+        var scope: CounterScope?
         if windowFields.contains(where: { reader.has($0) }) {
-            window = WindowLimit.read(&reader, algorithm: .fixedWindow)
+            window = WindowLimit.read(&reader)
+            scope = CounterScope.read(&reader)
         } else if reader.problems.isEmpty, bounds.allSatisfy({ $0 == nil }) {
             reader.report("", "must have \(Self.boundFields.joined(separator: ", ")), or limit and window")
         }
@@ -41,7 +44,8 @@ struct TokenLimit: PolicyKind {
         var writer = makeProgram(of: name)
         for bound in bounds { writer.write(optional: bound) }
         writer.write(bool: window != nil)
-        if let window {
+        if let window, let scope {
+            scope.write(to: &writer)
             window.write(to: &writer)
             writer.write(optional: assumedOutput)
         }
@@ -53,10 +57,11 @@ struct TokenLimit: PolicyKind {
             let maxPrompt = try reader.optionalInteger(in: Self.boundRange)
             let maxCompletion = try reader.optionalInteger(in: Self.boundRange)
             let maxTotal = try reader.optionalInteger(in: Self.boundRange)
-            var window: WindowLimit?
+            var window: (limit: WindowLimit, scope: CounterScope)?
             var assumedOutput: Int64?
             if try reader.bool() {
-                window = try WindowLimit(from: &reader)
+                let scope = try CounterScope(from: &reader)
+                window = (try WindowLimit(from: &reader), scope)
                 assumedOutput = try reader.optionalInteger(in: Self.assumedOutputRange)
             } else if maxPrompt == nil, maxCompletion == nil, maxTotal == nil {
                 throw reader.failure(.outOfBounds)
@@ -77,20 +82,26 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
     private let maxPrompt: Int64?
     private let maxCompletion: Int64?
     private let maxTotal: Int64?
-    private let window: WindowLimit?
+    private let window: (limit: WindowLimit, scope: CounterScope)?
     private let assumedOutput: Int64?
     private let guessedOutput: Int64
 
     /// A Lua number's exact range; a client may ask for more, and then asks for more than any limit.
     private static let maxCost: Int64 = 1 << 53
 
-    init(maxPrompt: Int64?, maxCompletion: Int64?, maxTotal: Int64?, window: WindowLimit?, assumedOutput: Int64?) {
+    init(
+        maxPrompt: Int64?,
+        maxCompletion: Int64?,
+        maxTotal: Int64?,
+        window: (limit: WindowLimit, scope: CounterScope)?,
+        assumedOutput: Int64?
+    ) {
         self.maxPrompt = maxPrompt
         self.maxCompletion = maxCompletion
         self.maxTotal = maxTotal
         self.window = window
         self.assumedOutput = assumedOutput
-        let share = max(1, (window?.limit ?? .max) / TokenLimit.assumedShareOfLimit)
+        let share = max(1, (window?.limit.burst ?? .max) / TokenLimit.assumedShareOfLimit)
         guessedOutput = min(TokenLimit.defaultAssumedOutput, share)
     }
 
@@ -121,15 +132,16 @@ private final class TokenLimitRule: RuleProgram, @unchecked Sendable {
         into claims: inout [LimitClaim]
     ) {
         guard let window else { return }
-        let prompt = Int64(request.prompt.reservation(of: window.limit))
+        let prompt = Int64(request.prompt.reservation(of: window.limit.burst))
         var cost = Self.saturatingSum(prompt, Self.output(request, cap: outputCap(of: request)))
         if request.parsed.outputCap == nil {
             // Nobody asked for that much: a guess alone keeps no request out of an empty window.
-            cost = min(cost, max(prompt, window.limit))
+            cost = min(cost, max(prompt, window.limit.burst))
         }
         claims.append(
-            window.claim(
+            window.limit.claim(
                 request,
+                of: window.scope,
                 rule: rule,
                 policyID: policyID,
                 unit: .tokens,

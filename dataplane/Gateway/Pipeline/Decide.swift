@@ -45,6 +45,7 @@ enum Decide {
         case .evaluationFailed: .permission
         case .rateLimited: .rateLimited
         case .tokensLimited: .tokensLimited
+        case .concurrencyLimited: .concurrencyLimited
         }
     }
 }

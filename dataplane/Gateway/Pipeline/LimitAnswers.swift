@@ -7,7 +7,8 @@ import Reactor
 
 /// The limits' headers on every metered answer.
 enum RateLimitHeaders {
-    /// - Returns: for each unit the tightest enforced claim's limit, remainder and reset.
+    /// - Returns: for requests and tokens the tightest enforced claim's limit, remainder and reset; for requests in
+    ///   flight nothing, since no protocol has a name for it.
     static func make(
         _ dialect: Dialect,
         claims: [LimitClaim],
@@ -24,12 +25,12 @@ enum RateLimitHeaders {
             let name = unit == .requests ? "requests" : "tokens"
             switch dialect {
             case .openAI:
-                headers.append(("x-ratelimit-limit-\(name)", String(claim.limit)))
+                headers.append(("x-ratelimit-limit-\(name)", String(claim.capacity)))
                 headers.append(("x-ratelimit-remaining-\(name)", String(state.remaining)))
                 headers.append(("x-ratelimit-reset-\(name)", goDuration(state.resetMilliseconds)))
             case .anthropic:
                 let reset = WallClock.rfc3339((WallClock.milliseconds + state.resetMilliseconds + 999) / 1_000 * 1_000)
-                headers.append(("anthropic-ratelimit-\(name)-limit", String(claim.limit)))
+                headers.append(("anthropic-ratelimit-\(name)-limit", String(claim.capacity)))
                 headers.append(("anthropic-ratelimit-\(name)-remaining", String(state.remaining)))
                 headers.append(("anthropic-ratelimit-\(name)-reset", reset))
             }
@@ -60,6 +61,7 @@ enum LimitRefusal {
         switch claim.unit {
         case .requests: .rateLimited
         case .tokens: hint.isWorthRetrying ? .tokensLimited : .quota
+        case .inFlight: .concurrencyLimited
         }
     }
 

@@ -39,11 +39,13 @@ final class Forwarder {
             exchange.admit(nil)
             return
         }
-        limits.reserve(app: job.appID, claims: job.claims) { outcome, origin in
+        // The holder is this Reactor's alone, so the exchange's number names the reservation.
+        let id = ReservationID(worker: 0, number: job.id)
+        limits.reserve(app: job.appID, claims: job.claims, id: id) { outcome, origin in
             switch outcome {
             case .admitted(let states):
                 exchange.admit(
-                    HeldReservation(appID: job.appID, claims: job.claims, states: states, origin: origin)
+                    HeldReservation(id: id, appID: job.appID, claims: job.claims, states: states, origin: origin)
                 )
             case .refused(let claim, let states): exchange.refuse(claim: claim, states)
             }

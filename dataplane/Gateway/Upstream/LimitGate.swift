@@ -4,6 +4,7 @@ import Breaker
 import Limits
 import Logging
 import Reactor
+import Secrets
 import Telemetry
 
 /// Reserves, settles and releases.
@@ -35,8 +36,7 @@ final class LimitGate {
         }
     }
 
-    private static let reserveScript = RedisScript(source: ReserveScript.source)
-    private static let settleScript = RedisScript(source: SettleScript.source)
+    private static let scripts = LimitScript.allCases.map { RedisScript(source: $0.source) }
 
     /// Where a reservation was made, which is where it is settled.
     enum Origin: Sendable { case redis, local }
@@ -58,8 +58,10 @@ final class LimitGate {
     private var connection: RedisConnection
     private var breaker = Breaker(LimitGate.breakerConfiguration, seed: .random(in: .min ... .max))
     private var local = LocalLimiter()
-    /// Corrections of this turn by app: those of one counter are added up and leave together.
-    private var corrections: [[UInt8]: [SettledCharge]] = [:]
+    /// Settlements of this turn by app: those of one counter are added up and leave together.
+    private var settlements: [[UInt8]: SettlementBatch] = [:]
+    /// This gate of this start of the node, which renews its own leases.
+    private let holder = LeaseHolder(hex(SecureRandom.bytes(12)))
 
     init(
         reactor: Reactor,
@@ -89,18 +91,19 @@ final class LimitGate {
     // MARK: Reserve
 
     /// Charges every claim or none; `done` runs within one Redis deadline, at once when the breaker is open.
-    func reserve(app: [UInt8], claims: [LimitClaim], _ done: @escaping (ReserveOutcome, Origin) -> Void) {
+    func reserve(
+        app: [UInt8],
+        claims: [LimitClaim],
+        id: ReservationID,
+        _ done: @escaping (ReserveOutcome, Origin) -> Void
+    ) {
         guard breaker.isClosed else {
             done(reserveLocally(app, claims), .local)
             return
         }
         let generation = breaker.generation
         counters.checks.add()
-        connection.evaluate(
-            Self.reserveScript,
-            keys: ReserveScript.keys(app: app, claims: claims),
-            arguments: ReserveScript.arguments(claims: claims)
-        ) { [self] result in
+        evaluate(ReserveScript.call(app: app, claims: claims, holder: holder, id: id)) { [self] result in
             switch Self.outcome(result, claims) {
             case .success(let outcome):
                 apply(breaker.succeeded(generation: generation, now: reactor.now.sinceOrigin))
@@ -146,29 +149,24 @@ final class LimitGate {
 
     /// Corrects what a finished request was charged: tokens to what was used.
     func settle(_ reservation: HeldReservation, usedTokens: Int64) {
-        correct(reservation) { $0.unit == .tokens ? usedTokens : $0.cost }
+        end(reservation, .settled(tokens: usedTokens))
     }
 
     /// Gives back all that a request was charged which never reached a provider.
-    func release(_ reservation: HeldReservation) {
-        correct(reservation) { _ in 0 }
-    }
+    func release(_ reservation: HeldReservation) { end(reservation, .released) }
 
-    private func correct(_ reservation: HeldReservation, used: (LimitClaim) -> Int64) {
-        let charges = zip(reservation.claims, reservation.states).compactMap { claim, state in
-            SettledCharge(claim, state, used: used(claim))
-        }
-        guard !charges.isEmpty else { return }
-        guard reservation.origin == .redis else {
-            local.settle(app: reservation.appID, charges: charges)
+    private func end(_ held: HeldReservation, _ end: ReservationEnd) {
+        guard let settlement = Settlement(claims: held.claims, states: held.states, id: held.id, end: end) else {
             return
         }
-        for charge in charges { add(charge, to: &corrections[reservation.appID, default: []]) }
-    }
-
-    private func add(_ charge: SettledCharge, to charges: inout [SettledCharge]) {
-        for index in charges.indices where charges[index].merge(charge) { return }
-        charges.append(charge)
+        guard held.origin == .redis else {
+            local.settle(app: held.appID, charges: settlement.charges)
+            return
+        }
+        settlements[held.appID, default: SettlementBatch()].add(settlement)
+        guard let batch = settlements[held.appID], batch.isFull else { return }
+        settlements[held.appID] = nil
+        send(batch, held.appID)
     }
 
     /// At the end of a turn: one script call per app.
@@ -176,26 +174,31 @@ final class LimitGate {
     /// It leaves in the same write as the turn's reservations, before
     /// any that a client sends once it has seen its answer, so no request ever finds an answer's estimate uncorrected.
     private func flush() {
-        guard !corrections.isEmpty else { return }
-        for (app, charges) in corrections { send(charges, app) }
-        corrections.removeAll(keepingCapacity: true)
+        guard !settlements.isEmpty else { return }
+        for (app, batch) in settlements { send(batch, app) }
+        settlements.removeAll(keepingCapacity: true)
     }
 
-    private func send(_ charges: [SettledCharge], _ app: [UInt8]) {
+    private func send(_ batch: SettlementBatch, _ app: [UInt8]) {
         guard breaker.isClosed else {
-            counters.lostSettlements.add(UInt64(charges.count))
+            counters.lostSettlements.add(UInt64(batch.count))
             return
         }
         let generation = breaker.generation
-        connection.evaluate(
-            Self.settleScript,
-            keys: SettleScript.keys(app: app, charges: charges),
-            arguments: SettleScript.arguments(charges: charges)
-        ) { [self] result in
+        evaluate(batch.call(app: app, holder: holder)) { [self] result in
             guard case .failure(let failure) = result else { return }
-            counters.lostSettlements.add(UInt64(charges.count))
+            counters.lostSettlements.add(UInt64(batch.count))
             note(failure, generation: generation)
         }
+    }
+
+    private func evaluate(_ call: ScriptCall, _ done: @escaping (Result<RedisReply, RedisFailure>) -> Void) {
+        connection.evaluate(
+            Self.scripts[call.script.rawValue],
+            keys: call.keys,
+            arguments: call.arguments,
+            done
+        )
     }
 
     // MARK: Redis's health
@@ -241,6 +244,7 @@ final class LimitGate {
 
 /// What a request was charged, to be settled or released exactly once.
 struct HeldReservation: Sendable {
+    let id: ReservationID
     let appID: [UInt8]
     let claims: [LimitClaim]
     let states: [LimitState]

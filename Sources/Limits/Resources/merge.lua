@@ -1,0 +1,1 @@
+../../../schemas/redis/merge.lua

@@ -1,0 +1,1 @@
+../../../schemas/redis/reserve_any.lua
