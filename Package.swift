@@ -163,7 +163,7 @@ let package = Package(
         tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
         tests(
             "NodeTests",
-            ["Gateway", "Ledger", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
+            ["Gateway", "Ledger", "Limits", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
         ),
         tests("CELTests", ["AllocationCounter", "CEL", "Codec"]),
         tests("CodecTests", ["Codec"]),

@@ -48,6 +48,7 @@ final class FakeControlPlane: Sendable {
         var missingChunks: Set<Digest> = []
         var reports: [Report] = []
         var liveNodes = 1
+        var rank = 0
         var isDown = false
         var manifestCalls: [String] = []
         var chunkCalls = 0
@@ -213,7 +214,7 @@ final class FakeControlPlane: Sendable {
             let report = try JSONDecoder().decode(Report.self, from: Data(call.body))
             return state.withLock { state in
                 state.reports.append(report)
-                return response(200, Array("{\"live_nodes\": \(state.liveNodes)}".utf8))
+                return response(200, Array("{\"live_nodes\": \(state.liveNodes), \"rank\": \(state.rank)}".utf8))
             }
         } catch {
             return response(400)

@@ -1,6 +1,8 @@
 // Usage arrives exactly once at whoever merges by identity: records are numbered once, and resent until acknowledged.
 
 import Ledger
+import Limits
+import Snapshot
 import Stack
 import Synchronization
 import Testing
@@ -110,10 +112,16 @@ import Testing
         var timing = NodeFixture.timing
         timing.reportInterval = .seconds(3_600)  // only swaps report
         let (fixture, agent) = try await serving(timing: timing)
-        fixture.control.state.withLock { $0.liveNodes = 3 }
+        fixture.control.state.withLock {
+            $0.liveNodes = 3
+            $0.rank = 2
+        }
         fixture.control.serve(fixture.snapshot(2), lineage: NodeFixture.lineage, version: 2)
         #expect(await eventually { fixture.control.state.withLock { $0.reports.last?.version } == 2 })
-        #expect(await eventually { agent.liveNodes == 3 })
+        #expect(await eventually { agent.place == FleetPlace(nodes: 3, rank: 2) })
+        // A node that starts while the control plane is down must not take the whole of every limit.
+        let store = LastKnownGood(directory: fixture.dataDirectory)
+        #expect(await eventually { (try? store.loadPlace())?.map { [$0.nodes, $0.rank] } == [3, 2] })
         let report = try #require(fixture.control.state.withLock { $0.reports.last })
         #expect(report.bootID == "boot-1")
         #expect(report.lineage == NodeFixture.lineage)
@@ -136,7 +144,7 @@ import Testing
         let agent = try fixture.agent()
         #expect(await eventually { agent.status.polls > 3 })
         #expect(fixture.control.state.withLock { $0.reports.isEmpty })
-        #expect(agent.liveNodes == 1)
+        #expect(agent.place == .alone)
     }
 }
 

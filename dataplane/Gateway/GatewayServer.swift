@@ -1,5 +1,6 @@
 // A gateway node, put together: workers, listener, node agent; started, drained and stopped in the right order.
 
+import Breaker
 private import Glibc
 public import Logging
 import NIOCore
@@ -42,6 +43,7 @@ public final class GatewayServer: Sendable {
         let tls = try configuration.tlsFiles.map { try TLSFiles.context(certificate: $0.certificate, key: $0.key) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.workers)
         self.group = group
+        let breakers = BreakerBoard(onNew: BreakerMetrics.show(in: counters))
         let liveNodes = LiveNodes()
         let pairs = try Array(group.makeIterator()).enumerated().map { index, loop in
             try WorkerPair(
@@ -49,6 +51,7 @@ public final class GatewayServer: Sendable {
                 index: index,
                 configuration: configuration,
                 liveNodes: liveNodes,
+                breakers: breakers,
                 counters: counters,
                 logger: logger
             )
@@ -59,6 +62,7 @@ public final class GatewayServer: Sendable {
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
+            breakers: breakers,
             counters: counters,
             logger: logger,
             onSnapshot: { snapshot in

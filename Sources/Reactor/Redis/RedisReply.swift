@@ -32,6 +32,8 @@ public enum RedisFailure: Error, Equatable, Sendable {
         case notAuthorized
         /// `WRONGTYPE`: the key holds another kind of value.
         case wrongType
+        /// `ERR` of a counter that holds no integer, or would pass 64 bits.
+        case notInteger
         /// `MISCONF`: snapshots fail, so writes are refused.
         case misconfigured
         /// `NOREPLICAS`: too few replicas to accept a write.
@@ -62,8 +64,11 @@ public enum RedisFailure: Error, Equatable, Sendable {
     /// Sorts an error reply by its first word.
     init(errorReply message: String) {
         let word = message.prefix { $0 != " " && $0 != "\n" }
-        self = .server(kind: Self.kinds[String(word)] ?? .other, message: message)
+        let isNoInteger = Self.integerErrors.contains { message.hasPrefix($0) }
+        self = .server(kind: isNoInteger ? .notInteger : Self.kinds[String(word)] ?? .other, message: message)
     }
+
+    private static let integerErrors = ["ERR value is not an integer", "ERR increment or decrement would overflow"]
 
     private static let kinds: [String: ServerError] = [
         "MOVED": .moved, "ASK": .moved, "READONLY": .readOnly, "OOM": .outOfMemory, "BUSY": .busy,

@@ -68,10 +68,11 @@ final class NodeRegistry: Sendable {
 
     /// Takes a report in.
     ///
-    /// - Returns: how many nodes live, the reporting one included.
+    /// - Returns: how many nodes live, the reporting one included, and how many of them stand before it by id: with
+    ///   both, nodes divide a limit among themselves so that the shares add up.
     /// - Throws: 503 when there are too many nodes.
-    func take(_ report: NodeReport) throws(Problem) -> Int {
-        let taken: (isChanged: Bool, live: Int)? = state.withLock { state in
+    func take(_ report: NodeReport) throws(Problem) -> (live: Int, rank: Int) {
+        let taken: (isChanged: Bool, live: Int, rank: Int)? = state.withLock { state in
             let previous = state.nodes[report.nodeID]
             if previous == nil, state.nodes.count >= Self.maxNodes { return nil }
             state.nodes[report.nodeID] = report
@@ -79,11 +80,12 @@ final class NodeRegistry: Sendable {
             let isSame =
                 previous?.version == report.version && previous?.lineage == report.lineage
                 && previous?.status == report.status && previous?.bootID == report.bootID
-            return (!isSame, state.nodes.values.count { $0.isLive(at: report.seenAt) })
+            let live = state.nodes.values.lazy.filter { $0.isLive(at: report.seenAt) }
+            return (!isSame, live.count { _ in true }, live.count { $0.nodeID < report.nodeID })
         }
         guard let taken else { throw .unavailable }
         if taken.isChanged { changed.notify() }
-        return taken.live
+        return (taken.live, taken.rank)
     }
 
     /// All nodes of the last day, by id.

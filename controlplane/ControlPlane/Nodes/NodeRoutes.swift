@@ -93,8 +93,8 @@ struct NodeRoutes: Sendable {
             startedAt: startedAt ?? 0,
             seenAt: Timestamp.now
         )
-        let live = try nodes.take(report)
-        return .json(["live_nodes": .integer(Int64(live))])
+        let place = try nodes.take(report)
+        return .json(["live_nodes": .integer(Int64(place.live)), "rank": .integer(Int64(place.rank))])
     }
 
     /// A node's own words, for people: cut and made printable rather than refused, because they explain a fault.

@@ -1,5 +1,7 @@
-// The control plane as a node sees it: five calls over HTTP, each bounded in bytes and time, each answered once.
+// The control plane as a node sees it: five calls over HTTP, each bounded in bytes and time, each answered once, all
+// behind one breaker, so that reports, polls and usage do not each find out that it is down.
 
+import Breaker
 import Reactor
 import Secrets
 import Snapshot
@@ -18,11 +20,24 @@ final class ControlClient {
     private static let connectTimeout: Duration = .seconds(2)
     private static let idleTimeout: Duration = .seconds(5)
 
+    // Two failures in a row, because the first may be a connection that lay idle too long. Reports come every second
+    // and are the probes, so it closes about a second after the control plane is back.
+    private static let breakerConfiguration = BreakerConfiguration(
+        failuresToTrip: 2,
+        initialBackoff: .milliseconds(250),
+        maxBackoff: .seconds(2),
+        probeTimeout: .seconds(10)
+    )
+
+    private let reactor: Reactor
+    private let breaker: SharedBreaker
     private let client: HTTPClient
     private let baseURL: String
     private let authorization: String
 
-    init(reactor: Reactor, configuration: NodeConfiguration) {
+    init(reactor: Reactor, configuration: NodeConfiguration, breakers: BreakerBoard) {
+        self.reactor = reactor
+        breaker = breakers.breaker(for: "control", Self.breakerConfiguration)
         client = HTTPClient(reactor: reactor, limits: HTTPClientLimits())
         baseURL = configuration.controlURL + "/internal/v1"
         authorization = "Authorization: Bearer " + configuration.fleetToken.reveal()
@@ -34,13 +49,15 @@ final class ControlClient {
     ///   - known: what is enforced; the same again is answered with 304.
     ///   - waitSeconds: how long the control plane may hold the call while there is nothing newer.
     ///   - done: called once with the answer, unless the transfer is cancelled.
-    /// - Returns: the transfer, to cancel it.
+    /// - Returns: the transfer, to cancel it; nil while the breaker is open, and `done` is called all the same.
     func manifest(
         known: SnapshotIdentity?,
         waitSeconds: Int?,
         _ done: @escaping (Answer) -> Void
-    ) -> Transfer {
+    ) -> Transfer? {
         var headers: [String] = []
+        // A poll that may be the breaker's probe asks for an answer at once.
+        let waitSeconds = breaker.isClosed ? waitSeconds : nil
         if let known { headers.append("If-None-Match: \"\(known.lineage)-\(known.version)\"") }
         let query = waitSeconds.map { "?wait=\($0)" } ?? ""
         return start(
@@ -53,14 +70,14 @@ final class ControlClient {
         )
     }
 
-    /// Asks for a chunk of a known size.
+    /// Asks for a chunk of a known size, whatever the breaker says: its manifest has just been answered.
     func chunk(_ digest: Digest, byteCount: Int, _ done: @escaping (Answer) -> Void) -> Transfer {
-        start(.get, "/snapshot/chunks/" + digest.hex, maxBytes: byteCount, within: .seconds(10), done)
+        send(.get, "/snapshot/chunks/" + digest.hex, maxBytes: byteCount, within: .seconds(10), done)
     }
 
     /// Tells what this node enforces.
-    func report(nodeID: String, body: [UInt8], _ done: @escaping (Answer) -> Void) -> Transfer {
-        start(
+    func report(nodeID: String, body: [UInt8], _ done: @escaping (Answer) -> Void) {
+        _ = start(
             .post,
             "/nodes/\(nodeID)/report",
             headers: ["Content-Type: application/json"],
@@ -72,8 +89,8 @@ final class ControlClient {
     }
 
     /// Ships a batch of usage records.
-    func usage(batch: [UInt8], _ done: @escaping (Answer) -> Void) -> Transfer {
-        start(
+    func usage(batch: [UInt8], _ done: @escaping (Answer) -> Void) {
+        _ = start(
             .post,
             "/usage",
             headers: ["Content-Type: application/octet-stream"],
@@ -87,7 +104,39 @@ final class ControlClient {
     /// Ends all calls; none is answered any more.
     func shutDown() { client.shutDown() }
 
+    /// Sends a call unless the breaker is open.
     private func start(
+        _ method: HTTPClientRequest.Method,
+        _ path: String,
+        headers: [String] = [],
+        body: [UInt8] = [],
+        maxBytes: Int,
+        within: Duration,
+        _ done: @escaping (Answer) -> Void
+    ) -> Transfer? {
+        let generation: UInt64
+        switch breaker.admits(now: reactor.now.sinceOrigin) {
+        case .admitted(let admitted), .probe(let admitted): generation = admitted
+        case .refused:
+            // Later, as every answer comes: callers note the call first.
+            _ = reactor.schedule(after: .zero) { done(.failure("the control plane's breaker is open")) }
+            return nil
+        }
+        return send(method, path, headers: headers, body: body, maxBytes: maxBytes, within: within) {
+            [reactor, breaker] answer in
+            let now = reactor.now.sinceOrigin
+            switch answer {
+            // One of 4xx speaks of the call, not of the control plane.
+            case .response(let status, _) where status >= 500:
+                breaker.failed(generation: generation, now: now, reason: "status")
+            case .response: breaker.succeeded(generation: generation, now: now)
+            case .failure: breaker.failed(generation: generation, now: now, reason: "no_answer")
+            }
+            done(answer)
+        }
+    }
+
+    private func send(
         _ method: HTTPClientRequest.Method,
         _ path: String,
         headers: [String] = [],

@@ -1,6 +1,7 @@
 // Writes snapshots to disk on a thread of its own: an fsync can take seconds on a bad day, and the node's thread has
 // heartbeats to hear meanwhile.
 
+import Limits
 import Logging
 import Reactor
 import Secrets
@@ -38,6 +39,27 @@ final class LastKnownGoodKeeper: Sendable {
         }
         guard isFirst else { return }
         thread.post { [self] _ in write() }
+    }
+
+    /// The place in the fleet that was last saved; reads on the caller's thread.
+    func place() -> FleetPlace? {
+        do throws(DiskError) {
+            return try store.loadPlace().map { FleetPlace(nodes: $0.nodes, rank: $0.rank) }
+        } catch {
+            logger.warning("the place in the fleet was not read", metadata: ["reason": "\(error)"])
+            return nil
+        }
+    }
+
+    /// Queues the place in the fleet; it changes when nodes come and go.
+    func save(_ place: FleetPlace) {
+        thread.post { [store, logger] _ in
+            do throws(DiskError) {
+                try store.savePlace(nodes: place.nodes, rank: place.rank)
+            } catch {
+                logger.warning("the place in the fleet was not written", metadata: ["reason": "\(error)"])
+            }
+        }
     }
 
     /// Ends the thread after what is queued is written.

@@ -1,8 +1,10 @@
 // The node's tie to the rest of Weir, on threads of its own so that nothing here can slow a request: it follows
 // snapshots, reports what is enforced, and ships usage. When it fails the node goes on with what it has.
 
+public import Breaker
 private import Glibc
 public import Ledger
+public import Limits
 public import Logging
 public import Policy
 import Reactor
@@ -24,6 +26,7 @@ public final class NodeAgent: Sendable {
     /// - Parameters:
     ///   - configuration: whom to follow, and as whom.
     ///   - registry: the policy kinds that this node enforces; a snapshot with another kind is refused.
+    ///   - breakers: where the control plane's breaker is shown.
     ///   - counters: where the agent's figures are shown; nil for nowhere.
     ///   - logger: for swaps, refusals and lost connections.
     ///   - onSnapshot: gets each snapshot that is to be enforced, on the agent's thread; must not block.
@@ -31,6 +34,7 @@ public final class NodeAgent: Sendable {
     public init(
         _ configuration: NodeConfiguration,
         registry: PolicyRegistry,
+        breakers: BreakerBoard = BreakerBoard(),
         counters: Counters? = nil,
         logger: Logger,
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
@@ -48,6 +52,7 @@ public final class NodeAgent: Sendable {
                     reactor: reactor,
                     configuration: configuration,
                     registry: registry,
+                    breakers: breakers,
                     shared: shared,
                     store: store,
                     logger: logger,
@@ -56,6 +61,7 @@ public final class NodeAgent: Sendable {
                 let mailbox = reactor.makeMailbox(capacity: Self.mailboxCapacity) { message in core.receive(message) }
                 box.mailbox.withLock { $0 = mailbox }
             }
+            if let place = store.place() { shared.setPlace(place) }
             self.store = store
         } catch {
             throw NodeError(field: error.call, reason: "errno \(error.code)")
@@ -79,8 +85,8 @@ public final class NodeAgent: Sendable {
         if shared.append(record) { post(.shipUsage) }
     }
 
-    /// Nodes that share the limits, this one included; as the control plane last said, 1 before that.
-    public var liveNodes: Int { shared.liveNodes.load(ordering: .relaxed) }
+    /// Which of how many nodes share the limits; as the control plane last said, also to an earlier life of this node.
+    public var place: FleetPlace { shared.place }
 
     /// A look at the agent.
     public var status: NodeStatus { shared.currentStatus() }

@@ -1,5 +1,6 @@
 // The parts of the agent, put together on its thread; the agent itself only sends them messages.
 
+import Breaker
 import Logging
 import Policy
 import Reactor
@@ -17,12 +18,13 @@ final class NodeCore {
         reactor: Reactor,
         configuration: NodeConfiguration,
         registry: PolicyRegistry,
+        breakers: BreakerBoard,
         shared: NodeShared,
         store: LastKnownGoodKeeper,
         logger: Logger,
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
     ) {
-        control = ControlClient(reactor: reactor, configuration: configuration)
+        control = ControlClient(reactor: reactor, configuration: configuration, breakers: breakers)
         reporter = NodeReporter(
             reactor: reactor,
             configuration: configuration,
@@ -54,6 +56,7 @@ final class NodeCore {
             taker: taker,
             logger: logger
         )
+        reporter.onPlace = { store.save($0) }
         taker.onChange = { [weak follower, weak reporter] enforced in
             if let enforced { follower?.enforced(enforced) }
             reporter?.reportNow()

@@ -1,6 +1,7 @@
 // Tells the control plane what this node enforces: at once when that changes, else once a second, so that a write can
 // wait until it is applied and a dead node is missed. The answer says how many nodes share the limits.
 
+import Limits
 import Logging
 import Reactor
 import Synchronization
@@ -15,6 +16,8 @@ final class NodeReporter {
     private let shared: NodeShared
     private let logger: Logger
     private let startedAt: Int64
+    /// Called when the fleet has changed, on the node's Reactor.
+    var onPlace: (FleetPlace) -> Void = { _ in }
     private var isInFlight = false
     private var isWaiting = false
     private var isStopped = false
@@ -50,7 +53,7 @@ final class NodeReporter {
         // A node that enforces nothing serves nobody: it takes no share of a limit, and no write waits for it.
         guard let body = report() else { return }
         isInFlight = true
-        _ = control.report(nodeID: configuration.nodeID, body: body) { [weak self] answer in self?.answered(answer) }
+        control.report(nodeID: configuration.nodeID, body: body) { [weak self] answer in self?.answered(answer) }
     }
 
     private func tick() {
@@ -80,9 +83,7 @@ final class NodeReporter {
         switch answer {
         case .response(status: 200, let body):
             shared.update { $0.isControlReachable = true }
-            if let count = ReportText.integer(named: "live_nodes", in: body), (1...10_000).contains(count) {
-                shared.liveNodes.store(count, ordering: .relaxed)
-            }
+            notePlace(body)
             if !wasReachable { logger.info("the control plane takes reports") }
         case .response(let status, _):
             shared.update { $0.isControlReachable = false }
@@ -94,5 +95,14 @@ final class NodeReporter {
         guard isWaiting else { return }
         isWaiting = false
         reportNow()
+    }
+
+    private func notePlace(_ answer: [UInt8]) {
+        guard let count = ReportText.integer(named: "live_nodes", in: answer), (1...FleetPlace.maxNodes).contains(count)
+        else { return }
+        let place = FleetPlace(nodes: count, rank: ReportText.integer(named: "rank", in: answer) ?? 0)
+        guard place != shared.place else { return }
+        shared.setPlace(place)
+        onPlace(place)
     }
 }

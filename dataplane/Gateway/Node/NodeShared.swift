@@ -2,6 +2,7 @@
 // way to the shipper, and one atomic that the request path reads.
 
 import Ledger
+import Limits
 import Synchronization
 
 /// The meeting place of the agent's thread and all others.
@@ -16,8 +17,8 @@ final class NodeShared: Sendable {
     private let inbox = Mutex(Inbox())
     private let inboxCapacity: Int
     private let wakeCount: Int
-    /// Nodes that serve, 1 or more.
-    let liveNodes = Atomic<Int>(1)
+    /// The number of nodes that serve, and in the lower half this one's rank: read together.
+    private let packedPlace = Atomic<UInt64>(1 << 32)
     /// Set when a drain has nothing left to ship.
     let isDrained = Atomic<Bool>(false)
 
@@ -33,8 +34,19 @@ final class NodeShared: Sendable {
             current.usageQueued += inbox.records.count
             current.usageDropped += inbox.dropped
         }
-        current.liveNodes = liveNodes.load(ordering: .relaxed)
+        current.liveNodes = place.nodes
         return current
+    }
+
+    /// Which of how many nodes this is; set by the agent's thread.
+    var place: FleetPlace {
+        let packed = packedPlace.load(ordering: .relaxed)
+        return FleetPlace(nodes: Int(packed >> 32), rank: Int(packed & 0xFFFF_FFFF))
+    }
+
+    /// Notes what the control plane said of the fleet.
+    func setPlace(_ place: FleetPlace) {
+        packedPlace.store(UInt64(place.nodes) << 32 | UInt64(place.rank), ordering: .relaxed)
     }
 
     /// Changes the status; only the agent's thread does.

@@ -14,7 +14,7 @@ import Snapshot
 final class SnapshotFollower {
     private enum Poll {
         case none
-        case inFlight(Transfer, isLong: Bool, known: SnapshotIdentity?, since: MonotonicTime)
+        case inFlight(Transfer?, isLong: Bool, known: SnapshotIdentity?, since: MonotonicTime)
         case waiting(ReactorTimer)
     }
 
@@ -287,7 +287,7 @@ final class SnapshotFollower {
     private func endPoll() {
         switch poll {
         case .none: break
-        case .inFlight(let transfer, _, _, _): transfer.cancel()
+        case .inFlight(let transfer, _, _, _): transfer?.cancel()
         case .waiting(let timer): reactor.cancel(timer)
         }
         poll = .none

@@ -90,7 +90,7 @@ final class UsageShipper {
             return
         }
         isAwaitingAnswer = true
-        _ = control.usage(batch: flight.bytes) { [weak self] answer in self?.answered(answer, flight) }
+        control.usage(batch: flight.bytes) { [weak self] answer in self?.answered(answer, flight) }
     }
 
     private func takeArrivals() {

@@ -140,7 +140,7 @@ final class LimitGate {
         return local.reserve(
             app: app,
             claims: claims,
-            share: liveNodes.value * workers,
+            share: liveNodes.place.nodes * workers,
             nowMilliseconds: WallClock.milliseconds
         )
     }
