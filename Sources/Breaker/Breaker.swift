@@ -11,6 +11,10 @@
 // not probe in step; trips are forgotten only after the breaker was closed for `calm`, so that a dependency that
 // comes and goes is probed ever less. And a probe that never reports is given up after `probeTimeout`: a lost answer
 // must not leave the breaker half-open for ever.
+//
+// What is slow now and then passes a probe at once and fails the next burst of calls: that is a relapse, told from an
+// outage by probes that did not fail. A relapse within `calm` keeps the breaker open for `relapseBackoff`, and each
+// further one for `maxRelapseBackoff`, so that callers do not pay for one miss after the other.
 
 /// How a breaker trips and recovers.
 public struct BreakerConfiguration: Equatable, Sendable {
@@ -26,6 +30,17 @@ public struct BreakerConfiguration: Equatable, Sendable {
     public var probeTimeout: Duration
     /// How long it must have been closed for earlier trips to be forgotten.
     public var calm: Duration
+    /// Probes in a row that must succeed before it closes, at least 1; gobreaker's `MaxRequests`.
+    public var successesToClose: Int
+    /// From one successful probe to the next while more are wanted.
+    public var probeInterval: Duration
+    /// The least time that it stays open after its first relapse; zero makes relapses ordinary trips.
+    public var relapseBackoff: Duration
+    /// The least time that it stays open after each further relapse.
+    public var maxRelapseBackoff: Duration
+
+    /// Failed probes in a row that make an outage of what else could be a relapse.
+    static let probesOfOutage = 3
 
     /// Makes a configuration; the defaults suit a server in the same network.
     public init(
@@ -34,17 +49,26 @@ public struct BreakerConfiguration: Equatable, Sendable {
         maxBackoff: Duration = .seconds(2),
         jitter: Double = 0.5,
         probeTimeout: Duration = .seconds(5),
-        calm: Duration = .seconds(10)
+        calm: Duration = .seconds(10),
+        successesToClose: Int = 1,
+        probeInterval: Duration = .zero,
+        relapseBackoff: Duration = .zero,
+        maxRelapseBackoff: Duration = .zero
     ) {
         precondition(failuresToTrip >= 1, "a breaker trips after at least one failure")
         precondition(initialBackoff > .zero && maxBackoff >= initialBackoff, "a backoff grows from above zero")
         precondition((0...1).contains(jitter), "jitter is a share of the backoff")
+        precondition(successesToClose >= 1, "a breaker closes after at least one success")
         self.failuresToTrip = failuresToTrip
         self.initialBackoff = initialBackoff
         self.maxBackoff = maxBackoff
         self.jitter = jitter
         self.probeTimeout = probeTimeout
         self.calm = calm
+        self.successesToClose = successesToClose
+        self.probeInterval = probeInterval
+        self.relapseBackoff = relapseBackoff
+        self.maxRelapseBackoff = max(relapseBackoff, maxRelapseBackoff)
     }
 }
 
@@ -89,11 +113,18 @@ public struct Breaker: Sendable {
     private var probeStart: Duration = .zero
     private var closedSince: Duration?
     private var trips = 0
+    private var relapses = 0
+    private var successfulProbes = 0
+    private var failedProbes = 0
+    /// Whether probes failed often enough since the last trip from closed for it to have been an outage.
+    private var wasOutage = false
 
     /// Where it stands, as of the last event; an open one whose time is over stays open until it is asked.
     public private(set) var state = State.closed
     /// Grows with each change of state and each probe.
     public private(set) var generation: UInt64 = 0
+    /// Failures since the last success or change of state, while closed.
+    var failuresInARow: Int { failures }
 
     /// Makes a closed breaker.
     ///
@@ -133,8 +164,14 @@ public struct Breaker: Sendable {
             failures = 0
             return .none
         case .halfOpen:
-            state = .closed
+            successfulProbes += 1
+            failedProbes = 0
             self.generation += 1
+            guard successfulProbes >= configuration.successesToClose else {
+                state = .open(until: now + configuration.probeInterval)
+                return .none
+            }
+            state = .closed
             failures = 0
             closedSince = now
             return .resume
@@ -157,23 +194,60 @@ public struct Breaker: Sendable {
         }
     }
 
+    /// A probe that was not made, or says nothing of the dependency: the next call may be one.
+    public mutating func abandoned(generation: UInt64, now: Duration) {
+        guard generation == self.generation, state == .halfOpen else { return }
+        state = .open(until: now)
+    }
+
+    /// A probe ended well, be it one that had been given up: for dependencies that may take long to answer.
+    ///
+    /// - Returns: `none` when the breaker is not waiting for a probe: one since then has failed, or has closed it.
+    public mutating func probeSucceeded(now: Duration) -> Action {
+        state == .halfOpen ? succeeded(generation: generation, now: now) : .none
+    }
+
     private mutating func trip(now: Duration) -> Action {
-        if let closedSince, state == .closed, now - closedSince >= configuration.calm { trips = 0 }
+        if state == .closed { noteTripFromClosed(now: now) } else { noteFailedProbe() }
         let until = now + backoff()
         trips += 1
         state = .open(until: until)
         generation += 1
         failures = 0
+        successfulProbes = 0
         return .stopUsing(until: until)
     }
 
+    private mutating func noteTripFromClosed(now: Duration) {
+        if let closedSince {
+            let isCalm = now - closedSince >= configuration.calm
+            if isCalm { trips = 0 }
+            relapses = isCalm || wasOutage ? 0 : relapses + 1
+        }
+        wasOutage = false
+        failedProbes = 0
+    }
+
+    private mutating func noteFailedProbe() {
+        failedProbes += 1
+        guard failedProbes >= BreakerConfiguration.probesOfOutage else { return }
+        wasOutage = true
+        relapses = 0
+    }
+
     /// The time to stay open: doubled for each trip so far, less a random share of at most `jitter`.
+    ///
+    /// After a relapse it is no shorter than the relapse's, and chance makes that longer, never shorter.
     private mutating func backoff() -> Duration {
         var backoff = configuration.initialBackoff
         for _ in 0..<trips where backoff < configuration.maxBackoff {
             backoff = min(backoff * 2, configuration.maxBackoff)
         }
-        return backoff * (1 - configuration.jitter * nextFraction())
+        let fraction = nextFraction()
+        // A probe that failed after a relapse's wait says that the wait was long enough.
+        guard relapses > 0, failedProbes == 0 else { return backoff * (1 - configuration.jitter * fraction) }
+        let least = relapses == 1 ? configuration.relapseBackoff : configuration.maxRelapseBackoff
+        return max(backoff * (1 - configuration.jitter * fraction), least * (1 + configuration.jitter * fraction / 2))
     }
 
     /// 0..<1, by SplitMix64 (Steele, Lea, Flood 2014): chance for spreading probes needs no better.

@@ -1,5 +1,6 @@
 // A gateway node, put together: workers, listener, node agent; started, drained and stopped in the right order.
 
+import Breaker
 private import Glibc
 public import Logging
 import NIOCore
@@ -56,6 +57,7 @@ public final class GatewayServer: Sendable {
         self.pairs = pairs
         let fleetKey = configuration.fleetKey
         let calibrations = TokenCalibrations(counters)
+        let healths = ProviderHealths(board: BreakerBoard(), counters: counters)
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
@@ -63,9 +65,12 @@ public final class GatewayServer: Sendable {
             logger: logger,
             onSnapshot: { snapshot in
                 Vocabularies.load(for: snapshot, logger)
-                let active = ActiveSnapshot(snapshot, fleetKey: fleetKey, calibrations: calibrations) {
-                    provider,
-                    error in
+                let active = ActiveSnapshot(
+                    snapshot,
+                    fleetKey: fleetKey,
+                    calibrations: calibrations,
+                    healths: healths
+                ) { provider, error in
                     logger.error(
                         "credential does not open",
                         metadata: ["provider": "\(provider.id)", "reason": "\(error)"]
