@@ -175,7 +175,7 @@ private func makeBreaker(trip: Int = 3, jitter: Double = 0, seed: UInt64 = 1) ->
 }
 
 /// The generator of the breaker's own jitter, as a Swift generator.
-private struct SplitMix64: RandomNumberGenerator {
+struct SplitMix64: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {

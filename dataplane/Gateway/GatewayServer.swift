@@ -43,6 +43,7 @@ public final class GatewayServer: Sendable {
         let tls = try configuration.tlsFiles.map { try TLSFiles.context(certificate: $0.certificate, key: $0.key) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.workers)
         self.group = group
+        let breakers = BreakerBoard(onNew: BreakerMetrics.show(in: counters))
         let liveNodes = LiveNodes()
         let pairs = try Array(group.makeIterator()).enumerated().map { index, loop in
             try WorkerPair(
@@ -50,6 +51,7 @@ public final class GatewayServer: Sendable {
                 index: index,
                 configuration: configuration,
                 liveNodes: liveNodes,
+                breakers: breakers,
                 counters: counters,
                 logger: logger
             )
@@ -57,7 +59,7 @@ public final class GatewayServer: Sendable {
         self.pairs = pairs
         let fleetKey = configuration.fleetKey
         let calibrations = TokenCalibrations(counters)
-        let healths = ProviderHealths(board: BreakerBoard(), counters: counters)
+        let healths = ProviderHealths(board: board, counters: counters)
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,

@@ -1,5 +1,6 @@
 // One worker: an event loop for clients paired with a Reactor for Redis and providers.
 
+import Breaker
 import LLMWire
 import Limits
 import Logging
@@ -14,6 +15,8 @@ final class Worker {
     let loop: any EventLoop
     let bounds: GatewayBounds
     let agent: NodeAgent
+    /// The breakers of all the node's dependencies, shared by its workers.
+    let breakers: BreakerBoard
     let metrics: Counters
     let logger: Logger
     /// The configuration in force; nil until the node holds a snapshot.
@@ -37,6 +40,7 @@ final class Worker {
         commands: Mailbox<UpstreamCommand>,
         bounds: GatewayBounds,
         agent: NodeAgent,
+        breakers: BreakerBoard,
         metrics: Counters,
         counters: WorkerCounters,
         logger: Logger
@@ -45,6 +49,7 @@ final class Worker {
         self.commands = commands
         self.bounds = bounds
         self.agent = agent
+        self.breakers = breakers
         self.metrics = metrics
         self.counters = counters
         self.logger = logger

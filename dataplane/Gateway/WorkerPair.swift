@@ -1,5 +1,6 @@
 // An event loop and the Reactor paired with it, seen from the outside: the one place that knows both threads.
 
+import Breaker
 import Limits
 import Logging
 import NIOCore
@@ -13,6 +14,7 @@ final class WorkerPair: Sendable {
     private static let commandCapacity = 1 << 15
 
     let loop: any EventLoop
+    private let breakers: BreakerBoard
     private let reactor: ReactorHandle
     private let inbox: LoopInbox
     private let commands: Mailbox<UpstreamCommand>
@@ -26,10 +28,12 @@ final class WorkerPair: Sendable {
         index: Int,
         configuration: GatewayConfiguration,
         liveNodes: LiveNodes,
+        breakers: BreakerBoard,
         counters: Counters,
         logger: Logger
     ) throws {
         self.loop = loop
+        self.breakers = breakers
         self.logger = logger
         bounds = configuration.bounds
         self.counters = WorkerCounters(counters)
@@ -76,6 +80,7 @@ final class WorkerPair: Sendable {
                 commands: self.commands,
                 bounds: self.bounds,
                 agent: agent,
+                breakers: self.breakers,
                 metrics: metrics,
                 counters: self.counters,
                 logger: self.logger
