@@ -59,7 +59,7 @@ public final class GatewayServer: Sendable {
         self.pairs = pairs
         let fleetKey = configuration.fleetKey
         let calibrations = TokenCalibrations(counters)
-        let healths = ProviderHealths(board: board, counters: counters)
+        let healths = ProviderHealths(board: breakers, counters: counters)
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
