@@ -11,6 +11,7 @@ struct Attempts {
 
     /// Attempts that were made.
     private(set) var count = 0
+    /// How the last one failed; nil while one is under way.
     private(set) var lastFailure: AttemptFailure?
     private var hasRepeated = false
     /// Whether the last attempt was a breaker's probe.
@@ -23,6 +24,9 @@ struct Attempts {
 
     /// The attempt that was begun last is not made after all.
     mutating func takeBack() { count -= 1 }
+
+    /// Another attempt is on its way.
+    mutating func retry() { lastFailure = nil }
 
     mutating func fail(_ failure: AttemptFailure) { lastFailure = failure }
 

@@ -105,6 +105,7 @@ enum Forward {
         at failed: EnforcedProvider,
         _ exchange: Exchange
     ) {
+        exchange.attempts.retry()
         exchange.active.targets[failed.index]?.health.countRetry(after: failure.reason)
         exchange.worker.logger.info(
             "trying again",
