@@ -35,7 +35,7 @@ import Testing
         }
         let begin = ContinuousClock.now
         #expect(try gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 503"))
-        #expect((.milliseconds(150) ..<. seconds(3)).contains(ContinuousClock.now - begin))
+        #expect(ContinuousClock.now - begin >= .milliseconds(150))
         #expect(try gateway.metric(#"weir_requests_total{outcome="timedOut"}"#) == 1)
         try gateway.stop()
     }

@@ -228,7 +228,7 @@ import Testing
         return EncodedSnapshot(manifest: writer.bytes, chunks: stored)
     }
 
-    static let empty: [[UInt8]] = [[1, 2, 0, 0], [2, 1, 0], [3, 1, 0]]
+    static let empty: [[UInt8]] = [[1, 3, 0, 0], [2, 1, 0], [3, 1, 0]]
 
     @Test func `is accepted when it is well formed after all`() throws {
         #expect(try Sample.decode(Self.sign(Self.empty)).1 == SnapshotContent())
