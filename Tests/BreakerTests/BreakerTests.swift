@@ -186,3 +186,43 @@ struct SplitMix64: RandomNumberGenerator {
         return bits ^ (bits >> 31)
     }
 }
+
+@Suite struct `A probe` {
+    private static let configuration = BreakerConfiguration(
+        failuresToTrip: 1,
+        initialBackoff: .seconds(1),
+        maxBackoff: .seconds(1),
+        jitter: 0,
+        probeTimeout: .seconds(10)
+    )
+
+    /// A breaker that has tripped at 0 s.
+    private func open() -> Breaker {
+        var breaker = Breaker(Self.configuration, seed: 1)
+        _ = breaker.failed(generation: breaker.generation, now: .zero)
+        return breaker
+    }
+
+    @Test func `that was not made leaves room for another at once`() throws {
+        var breaker = open()
+        guard case .probe(let generation) = breaker.admits(now: .seconds(2)) else { return Issue.record("no probe") }
+        breaker.abandoned(generation: generation, now: .seconds(3))
+        guard case .probe(let second) = breaker.admits(now: .seconds(3)) else { return Issue.record("no probe") }
+        // One that is reported twice takes nobody else's place.
+        breaker.abandoned(generation: generation, now: .seconds(3))
+        #expect(breaker.state == .halfOpen)
+        #expect(breaker.succeeded(generation: second, now: .seconds(4)) == .resume)
+    }
+
+    @Test func `that was given up is believed when it ends well, unless another has failed since`() throws {
+        var breaker = open()
+        guard case .probe = breaker.admits(now: .seconds(2)) else { return Issue.record("no probe") }
+        guard case .probe(let second) = breaker.admits(now: .seconds(12)) else { return Issue.record("no probe") }
+        var other = breaker
+        #expect(breaker.probeSucceeded(now: .seconds(13)) == .resume)
+        #expect(breaker.isClosed)
+        _ = other.failed(generation: second, now: .seconds(13))
+        #expect(other.probeSucceeded(now: .seconds(13)) == .none)
+        #expect(!other.isClosed)
+    }
+}

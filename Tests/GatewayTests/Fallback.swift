@@ -10,15 +10,16 @@ final class Fallback {
     let gateway: GatewayFixture
 
     /// - Parameters:
+    ///   - answer: what "a" says.
     ///   - policies: global policies, each a kind and its config.
     ///   - adjust: changes what the node enforces.
-    ///   - answer: what "a" says.
+    /// - Throws: when a socket or the node cannot be had.
     init(
+        _ answer: CannedUpstream.Answer,
         policies: [(kind: String, config: ConfigValue)] = [],
-        adjust: (inout SnapshotContent) throws -> Void = { _ in },
-        _ answer: @escaping @Sendable (CannedUpstream.Request) -> CannedUpstream.Answer
+        adjust: (inout SnapshotContent) throws -> Void = { _ in }
     ) throws {
-        let a = try CannedUpstream(answer)
+        let a = try CannedUpstream { _ in answer }
         let b = try CannedUpstream { _ in .completion }
         self.a = a
         self.b = b

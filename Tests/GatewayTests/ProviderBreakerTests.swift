@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test func `fails no client while another route is there`() throws {
-        let system = try Fallback { _ in .reset }
+        let system = try Fallback(.reset)
         for _ in 0..<40 { #expect(try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 200")) }
         // Probes may come, each of which is made good by the other route as well.
         #expect((5..<40).contains(system.a.requests.count))

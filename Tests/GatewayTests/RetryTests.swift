@@ -34,7 +34,7 @@ import Testing
 
     @Test(arguments: faults)
     func `is made good by the next route, and its client sees nothing of it`(fault: Fault) throws {
-        let system = try Fallback(adjust: { $0.providers[0].timeouts.firstByte = 200 }) { _ in fault.answer }
+        let system = try Fallback(fault.answer) { $0.providers[0].timeouts.firstByte = 200 }
         let answer = try system.gateway.ask(
             GatewayFixture.chat(#"{"model":"mock","stream":true,"messages":[{"role":"user","content":"hi"}]}"#)
         )
@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test func `to connect is made good by the next route`() throws {
-        let system = try Fallback { _ in .completion }
+        let system = try Fallback(.completion)
         system.a.stop()
         #expect(try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 200"))
         #expect(try system.retries(after: "connect") == 1)
@@ -61,7 +61,7 @@ import Testing
     @Test(arguments: [400, 404, 409, 413, 422, 501])
     func `that every route would repeat is the client's, unaltered`(status: Int) throws {
         let body = #"{"error":{"message":"é \u0022","code":"x"}}"#
-        let system = try Fallback { _ in .json(status, body, headers: "X-Mark: m\r\n") }
+        let system = try Fallback(.json(status, body, headers: "X-Mark: m\r\n"))
         let answer = try system.gateway.ask(GatewayFixture.chat())
         if status == 409 {
             // The one of them that its senders say to repeat.
@@ -77,14 +77,14 @@ import Testing
 
     @Test func `is not made good once its answer has begun`() throws {
         let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"
-        let system = try Fallback { _ in
+        let system = try Fallback(
             CannedUpstream.Answer(
                 bytes: Array(
                     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n\(event)".utf8
                 ),
                 resets: true
             )
-        }
+        )
         let answer = try system.gateway.ask(GatewayFixture.chat(#"{"model":"mock","stream":true,"messages":[]}"#))
         #expect(answer.hasPrefix("HTTP/1.1 200"))
         #expect(answer.contains(#"data: {"error":"#))
@@ -96,7 +96,7 @@ import Testing
 
     @Test func `goes to no provider that a rule forbids`() throws {
         let rule = ConfigValue.object(["deny_if": .string(#"provider == "b""#)])
-        let system = try Fallback(policies: [("cel", rule)]) { _ in .tooFast }
+        let system = try Fallback(.tooFast, policies: [("cel", rule)])
         let answer = try system.gateway.ask(GatewayFixture.chat())
         #expect(answer.hasPrefix("HTTP/1.1 429"), "\(answer)")
         #expect(answer.contains("x-weir-origin: upstream"))
@@ -106,7 +106,7 @@ import Testing
 
     @Test func `goes to no model that an allowlist does not name`() throws {
         let list = ConfigValue.object(["allow": .array([.string("mock")])])
-        let system = try Fallback(policies: [("model_allowlist", list)]) { _ in .tooFast }
+        let system = try Fallback(.tooFast, policies: [("model_allowlist", list)])
         // Judged before anything is sent, since the route might be needed (decision 0004).
         #expect(try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 403"))
         #expect(system.a.requests.isEmpty && system.b.requests.isEmpty)
@@ -114,23 +114,73 @@ import Testing
     }
 
     @Test func `goes to no provider that lacks the call`() throws {
-        let system = try Fallback(adjust: { $0.providers[1].kind = .anthropic }) { _ in .tooFast }
+        let system = try Fallback(.tooFast) { $0.providers[1].kind = .anthropic }
         #expect(try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 429"))
         #expect(system.b.requests.isEmpty)
         try system.stop()
     }
 
     @Test func `for money goes to no other model of the same provider`() throws {
-        let system = try Fallback(adjust: { $0.models[0].routes[1].providerID = "prv_1" }) { _ in .emptyAccount }
+        let system = try Fallback(.emptyAccount) { $0.models[0].routes[1].providerID = "prv_1" }
         let answer = try system.gateway.ask(GatewayFixture.chat())
         #expect(answer.contains("insufficient_quota"))
         #expect(system.a.requests.count == 1)
         try system.stop()
     }
 
+    private static let limits: [(kind: String, config: ConfigValue)] = [
+        // So long that their end is not near while this runs.
+        ("rate_limit", .object(["limit": .integer(100), "window": .string("31d")])),
+        ("token_limit", .object(["limit": .integer(10_000), "window": .string("31d")])),
+    ]
+
+    /// What two requests in a row are told is left of requests and tokens.
+    private func remainders(_ gateway: GatewayFixture) throws -> [[Int?]] {
+        let body = #"{"model":"mock","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#
+        return try (0..<2).map { _ in
+            let answer = try gateway.ask(GatewayFixture.chat(body))
+            return ["requests", "tokens"].map { unit in
+                answer.components(separatedBy: "\r\n").first { $0.hasPrefix("x-ratelimit-remaining-\(unit): ") }
+                    .flatMap { Int($0.split(separator: " ")[1]) }
+            }
+        }
+    }
+
+    @Test func `costs the limits no more than the attempt that was answered`() throws {
+        let failing = try Fallback(.serverError, policies: Self.limits)
+        let good = try Fallback(.completion, policies: Self.limits)
+        let told = try remainders(failing.gateway)
+        #expect(told == (try remainders(good.gateway)))
+        #expect(told.joined().allSatisfy { $0 != nil })
+        #expect(failing.b.requests.count == 2 && good.b.requests.isEmpty)
+        try failing.stop()
+        try good.stop()
+    }
+
+    @Test func `that none makes good costs no tokens, and no request when nothing was sent`() throws {
+        let refusing = try CannedUpstream { _ in .tooFast }
+        defer { refusing.stop() }
+        let gateway = try GatewayFixture(upstream: refusing, policies: Self.limits)
+        let told = try remainders(gateway)
+        #expect(told[0][1] == told[1][1])
+        #expect(told[0][0] == 99 && told[1][0] == 98)
+        refusing.stop()
+        try gateway.stop()
+        // Unanswered requests carry no such headers: what they gave back shows in the next that is answered.
+        let unsteady = try Fallback(.silence, policies: Self.limits) { content in
+            content.models[0].routes.removeLast()
+            content.providers[0].baseURL = "http://127.0.0.1:1/v1"
+            content.models[1].routes[0].providerID = "prv_2"
+        }
+        #expect(try unsteady.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 503"))
+        let other = try unsteady.gateway.ask(GatewayFixture.chat(#"{"model":"alias","messages":[]}"#))
+        #expect(other.contains("x-ratelimit-remaining-requests: 99\r\n"), "\(other)")
+        try unsteady.stop()
+    }
+
     @Test func `takes no more than the budget, whatever fails`() throws {
         // Too fast, which no breaker stops.
-        let system = try Fallback { _ in .tooFast }
+        let system = try Fallback(.tooFast)
         var good = 0
         for _ in 0..<100 where try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 200") { good += 1 }
         // Ten to begin with, a tenth of the hundred, and one for each second that this took.

@@ -34,7 +34,9 @@ struct Attempts {
 
     /// How long to wait before the same route is taken again, once per request.
     ///
-    /// - Parameter chance: 0..<1.
+    /// - Parameters:
+    ///   - failure: how the last attempt failed.
+    ///   - chance: 0..<1.
     /// - Returns: milliseconds; nil when it must not be, or not so soon.
     mutating func repetition(after failure: AttemptFailure, chance: Double) -> Int? {
         guard !hasRepeated else { return nil }
