@@ -203,11 +203,18 @@ struct SplitMix64: RandomNumberGenerator {
         return breaker
     }
 
+    /// The generation of the probe that the breaker lets out.
+    private func probe(_ breaker: inout Breaker, now: Duration) throws -> UInt64 {
+        var generation: UInt64?
+        if case .probe(let probe) = breaker.admits(now: now) { generation = probe }
+        return try #require(generation)
+    }
+
     @Test func `that was not made leaves room for another at once`() throws {
         var breaker = open()
-        guard case .probe(let generation) = breaker.admits(now: .seconds(2)) else { return Issue.record("no probe") }
+        let generation = try probe(&breaker, now: .seconds(2))
         breaker.abandoned(generation: generation, now: .seconds(3))
-        guard case .probe(let second) = breaker.admits(now: .seconds(3)) else { return Issue.record("no probe") }
+        let second = try probe(&breaker, now: .seconds(3))
         // One that is reported twice takes nobody else's place.
         breaker.abandoned(generation: generation, now: .seconds(3))
         #expect(breaker.state == .halfOpen)
@@ -216,8 +223,8 @@ struct SplitMix64: RandomNumberGenerator {
 
     @Test func `that was given up is believed when it ends well, unless another has failed since`() throws {
         var breaker = open()
-        guard case .probe = breaker.admits(now: .seconds(2)) else { return Issue.record("no probe") }
-        guard case .probe(let second) = breaker.admits(now: .seconds(12)) else { return Issue.record("no probe") }
+        _ = try probe(&breaker, now: .seconds(2))
+        let second = try probe(&breaker, now: .seconds(12))
         var other = breaker
         #expect(breaker.probeSucceeded(now: .seconds(13)) == .resume)
         #expect(breaker.isClosed)

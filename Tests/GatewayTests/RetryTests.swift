@@ -187,6 +187,7 @@ import Testing
         #expect(good == system.b.requests.count)
         #expect((15...60).contains(good), "\(good)")
         #expect(try system.retries(after: "rate_limit") == good)
+        #expect(try system.gateway.metric("weir_upstream_retries_refused_total") == 100 - good)
         #expect(system.a.requests.count == 100)
         try system.stop()
     }

@@ -115,7 +115,9 @@ final class Worker {
         let index =
             snapshot === active ? provider.index : active?.policies.providers.firstIndex { $0.id == provider.id }
         guard let index else { return false }
-        return retryBudgets[index].spend(now: .now)
+        let isAllowed = retryBudgets[index].spend(now: .now)
+        if !isAllowed { counters.refusedRetries.add() }
+        return isAllowed
     }
 
     /// 0..<1, for waits that should not end all at once.
