@@ -135,7 +135,7 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/migration_0002.sql"),
-                .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/migration_0003.sql"), .embedInCode("Resources/openapi.yaml"),
                 .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),

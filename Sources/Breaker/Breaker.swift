@@ -194,6 +194,19 @@ public struct Breaker: Sendable {
         }
     }
 
+    /// A probe that was not made, or says nothing of the dependency: the next call may be one.
+    public mutating func abandoned(generation: UInt64, now: Duration) {
+        guard generation == self.generation, state == .halfOpen else { return }
+        state = .open(until: now)
+    }
+
+    /// A probe ended well, be it one that had been given up: for dependencies that may take long to answer.
+    ///
+    /// - Returns: `none` when the breaker is not waiting for a probe: one since then has failed, or has closed it.
+    public mutating func probeSucceeded(now: Duration) -> Action {
+        state == .halfOpen ? succeeded(generation: generation, now: now) : .none
+    }
+
     private mutating func trip(now: Duration) -> Action {
         if state == .closed { noteTripFromClosed(now: now) } else { noteFailedProbe() }
         let until = now + backoff()

@@ -90,12 +90,33 @@ public final class SharedBreaker: Sendable {
         }
         return change { state in
             let action = state.breaker.succeeded(generation: generation, now: now)
-            if case .resume = action {
-                state.closed += 1
-                state.since = now
-            }
+            noteSuccess(action, &state, now: now)
             return action
         }
+    }
+
+    /// A probe ended well, be it one that had been given up.
+    @discardableResult
+    public func probeSucceeded(now: Duration) -> Breaker.Action {
+        change { state in
+            let action = state.breaker.probeSucceeded(now: now)
+            noteSuccess(action, &state, now: now)
+            return action
+        }
+    }
+
+    /// A probe was not made, or says nothing of the dependency: the next call may be one.
+    public func abandoned(generation: UInt64, now: Duration) {
+        state.withLock { state in
+            state.breaker.abandoned(generation: generation, now: now)
+            publish(state)
+        }
+    }
+
+    private func noteSuccess(_ action: Breaker.Action, _ state: inout State, now: Duration) {
+        guard case .resume = action else { return }
+        state.closed += 1
+        state.since = now
     }
 
     /// A call of the generation failed in a way that tells against the dependency.

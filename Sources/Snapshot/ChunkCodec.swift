@@ -6,8 +6,8 @@ internal import Policy
 internal import Secrets
 
 enum ChunkCodec {
-    /// Of routes 2, since models say what is known of their tokens; of the others 1.
-    static func format(of kind: ChunkKind) -> UInt8 { kind == .routes ? 2 : 1 }
+    /// Of routes 3, since providers say how long they may take; of the others 1.
+    static func format(of kind: ChunkKind) -> UInt8 { kind == .routes ? 3 : 1 }
 
     // MARK: Writing
 
@@ -24,6 +24,12 @@ enum ChunkCodec {
                 writer.write(bytes: credential)
             }
             writer.write(bool: provider.injectsStreamUsage)
+            let timeouts = provider.timeouts
+            for timeout in [timeouts.connect, timeouts.firstByte, timeouts.idle] {
+                writer.write(bool: timeout != nil)
+                if let timeout { writer.write(varint: UInt64(clamping: timeout)) }
+            }
+            writer.write(bool: provider.allowsPrivateAddresses)
         }
         writer.write(varint: UInt64(models.count))
         for model in models.sorted(by: { precedes($0.name, $1.name) }) {
@@ -122,7 +128,7 @@ enum ChunkCodec {
     static func readRoutes(_ bytes: [UInt8]) throws(CodecError) -> ([ProviderRecord], [ModelRecord]) {
         var reader = try begin(bytes, .routes)
         var providers: [ProviderRecord] = []
-        for _ in 0..<(try reader.count(max: SnapshotBounds.maxProviders, bytesEach: 6)) {
+        for _ in 0..<(try reader.count(max: SnapshotBounds.maxProviders, bytesEach: 10)) {
             let start = reader.offset
             let id = try self.id(from: &reader)
             try require(providers.last.map { precedes($0.id, id) } ?? true, at: start)
@@ -137,7 +143,9 @@ enum ChunkCodec {
                     kind: kind,
                     baseURL: baseURL,
                     sealedCredential: credential,
-                    injectsStreamUsage: try reader.bool()
+                    injectsStreamUsage: try reader.bool(),
+                    timeouts: try timeouts(from: &reader),
+                    allowsPrivateAddresses: try reader.bool()
                 )
             )
         }
@@ -165,6 +173,21 @@ enum ChunkCodec {
         }
         try reader.expectEnd()
         return (providers, models)
+    }
+
+    private static func timeouts(from reader: inout ByteReader) throws(CodecError) -> ProviderTimeouts {
+        func timeout(max: Int64) throws(CodecError) -> Int64? {
+            guard try reader.bool() else { return nil }
+            let start = reader.offset
+            let timeout = try reader.varint()
+            try require((1...UInt64(max)).contains(timeout), at: start)
+            return Int64(timeout)
+        }
+        return ProviderTimeouts(
+            connect: try timeout(max: SnapshotBounds.maxConnectTimeout),
+            firstByte: try timeout(max: SnapshotBounds.maxAnswerTimeout),
+            idle: try timeout(max: SnapshotBounds.maxAnswerTimeout)
+        )
     }
 
     private static func outputTokens(from reader: inout ByteReader) throws(CodecError) -> Int64 {

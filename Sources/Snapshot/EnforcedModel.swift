@@ -18,6 +18,10 @@ public final class EnforcedProvider: Sendable {
     public let sealedCredential: [UInt8]?
     /// Whether it understands `stream_options.include_usage`.
     public let injectsStreamUsage: Bool
+    /// How long it may take.
+    public let timeouts: ProviderTimeouts
+    /// Whether its address may be a loopback or private one.
+    public let allowsPrivateAddresses: Bool
     /// Its place in the snapshot's providers, for tables beside it.
     public let index: Int
 
@@ -29,6 +33,8 @@ public final class EnforcedProvider: Sendable {
         baseURL = record.baseURL
         sealedCredential = record.sealedCredential
         injectsStreamUsage = record.injectsStreamUsage
+        timeouts = record.timeouts
+        allowsPrivateAddresses = record.allowsPrivateAddresses
         self.index = index
     }
 }
@@ -45,7 +51,7 @@ public struct EnforcedRoute: Sendable {
     public let tokens: ModelProfile
     /// Its place among all routes of the snapshot, for tables beside it.
     public let index: Int
-    /// Its share of the requests, relative to the other routes; 0 is never picked by weight.
+    /// Its share of the requests, relative to the other routes; 0 for one that only others fall back to.
     public let weight: UInt32
 }
 

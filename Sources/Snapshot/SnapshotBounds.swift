@@ -28,6 +28,10 @@ public enum SnapshotBounds {
     public static let maxProgramBytes = 1 << 20
     /// The longest base URL.
     public static let maxURLBytes = 2048
+    /// The longest time to connect to a provider, in milliseconds.
+    public static let maxConnectTimeout: Int64 = 300_000
+    /// The longest wait for a provider's first byte, or between two, in milliseconds.
+    public static let maxAnswerTimeout: Int64 = 3_600_000
     /// The longest sealed credential.
     public static let maxCredentialBytes = 16 << 10
     /// The most providers.

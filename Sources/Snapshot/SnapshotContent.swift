@@ -126,6 +126,23 @@ public enum ProviderKind: UInt8, Sendable, CaseIterable {
     case openAICompatible = 2
 }
 
+/// How long a provider may take, in milliseconds; nil for what the node's own configuration says.
+public struct ProviderTimeouts: Sendable, Equatable {
+    /// For TCP and TLS, 1...`SnapshotBounds.maxConnectTimeout`.
+    public var connect: Int64?
+    /// From the request sent to the answer's head, 1...`SnapshotBounds.maxAnswerTimeout`.
+    public var firstByte: Int64?
+    /// Between two pieces of an answer, 1...`SnapshotBounds.maxAnswerTimeout`.
+    public var idle: Int64?
+
+    /// Makes timeouts.
+    public init(connect: Int64? = nil, firstByte: Int64? = nil, idle: Int64? = nil) {
+        self.connect = connect
+        self.firstByte = firstByte
+        self.idle = idle
+    }
+}
+
 /// Where models are served.
 public struct ProviderRecord: Sendable, Equatable {
     /// The provider's id.
@@ -140,6 +157,10 @@ public struct ProviderRecord: Sendable, Equatable {
     public var sealedCredential: [UInt8]?
     /// Whether it understands `stream_options.include_usage`.
     public var injectsStreamUsage: Bool
+    /// How long it may take.
+    public var timeouts: ProviderTimeouts
+    /// Whether its address may be a loopback or private one.
+    public var allowsPrivateAddresses: Bool
 
     /// Makes a record.
     public init(
@@ -148,7 +169,9 @@ public struct ProviderRecord: Sendable, Equatable {
         kind: ProviderKind,
         baseURL: String,
         sealedCredential: [UInt8]? = nil,
-        injectsStreamUsage: Bool = true
+        injectsStreamUsage: Bool = true,
+        timeouts: ProviderTimeouts = ProviderTimeouts(),
+        allowsPrivateAddresses: Bool = true
     ) {
         self.id = id
         self.name = name
@@ -156,6 +179,8 @@ public struct ProviderRecord: Sendable, Equatable {
         self.baseURL = baseURL
         self.sealedCredential = sealedCredential
         self.injectsStreamUsage = injectsStreamUsage
+        self.timeouts = timeouts
+        self.allowsPrivateAddresses = allowsPrivateAddresses
     }
 }
 
@@ -185,7 +210,7 @@ public struct RouteRecord: Sendable, Equatable {
     public var providerID: String
     /// The provider's name of the model.
     public var upstreamModel: String
-    /// Its share of the requests, relative to the other routes; 0...`SnapshotBounds.maxWeight`.
+    /// Its share of the requests, relative to the other routes; 0...`SnapshotBounds.maxWeight`, 0 for a fallback.
     public var weight: UInt32
 
     /// Makes a record.

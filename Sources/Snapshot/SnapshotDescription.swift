@@ -53,7 +53,7 @@ public enum SnapshotDescription {
                     ("base_url", .text(withoutUserInfo(provider.baseURL))),
                     ("has_credential", .flag(provider.sealedCredential != nil)),
                     ("injects_stream_usage", .flag(provider.injectsStreamUsage)),
-                ]
+                ] + timeouts(of: provider) + [("allow_private", .flag(provider.allowsPrivateAddresses))]
             )
         }
         lines += content.models.map { model in
@@ -147,6 +147,15 @@ public enum SnapshotDescription {
                 ("routes", .list(routes.map { "\($0.provider)/\($0.upstream)*\($0.weight)" })),
             ]
         )
+    }
+
+    /// Those that differ from the nodes' own bounds, in milliseconds.
+    private static func timeouts(of provider: ProviderRecord) -> [(name: String, value: DescriptionValue)] {
+        let timeouts = provider.timeouts
+        return [
+            ("connect_timeout_ms", timeouts.connect), ("first_byte_timeout_ms", timeouts.firstByte),
+            ("idle_timeout_ms", timeouts.idle),
+        ].compactMap { name, timeout in timeout.map { (name, .number($0)) } }
     }
 
     private static func line(ofPolicy policy: PolicyRecord) -> DescriptionLine {

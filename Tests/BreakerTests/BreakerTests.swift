@@ -186,3 +186,50 @@ struct SplitMix64: RandomNumberGenerator {
         return bits ^ (bits >> 31)
     }
 }
+
+@Suite struct `A probe` {
+    private static let configuration = BreakerConfiguration(
+        failuresToTrip: 1,
+        initialBackoff: .seconds(1),
+        maxBackoff: .seconds(1),
+        jitter: 0,
+        probeTimeout: .seconds(10)
+    )
+
+    /// A breaker that has tripped at 0 s.
+    private func open() -> Breaker {
+        var breaker = Breaker(Self.configuration, seed: 1)
+        _ = breaker.failed(generation: breaker.generation, now: .zero)
+        return breaker
+    }
+
+    /// The generation of the probe that the breaker lets out.
+    private func probe(_ breaker: inout Breaker, now: Duration) throws -> UInt64 {
+        var generation: UInt64?
+        if case .probe(let probe) = breaker.admits(now: now) { generation = probe }
+        return try #require(generation)
+    }
+
+    @Test func `that was not made leaves room for another at once`() throws {
+        var breaker = open()
+        let generation = try probe(&breaker, now: .seconds(2))
+        breaker.abandoned(generation: generation, now: .seconds(3))
+        let second = try probe(&breaker, now: .seconds(3))
+        // One that is reported twice takes nobody else's place.
+        breaker.abandoned(generation: generation, now: .seconds(3))
+        #expect(breaker.state == .halfOpen)
+        #expect(breaker.succeeded(generation: second, now: .seconds(4)) == .resume)
+    }
+
+    @Test func `that was given up is believed when it ends well, unless another has failed since`() throws {
+        var breaker = open()
+        _ = try probe(&breaker, now: .seconds(2))
+        let second = try probe(&breaker, now: .seconds(12))
+        var other = breaker
+        #expect(breaker.probeSucceeded(now: .seconds(13)) == .resume)
+        #expect(breaker.isClosed)
+        _ = other.failed(generation: second, now: .seconds(13))
+        #expect(other.probeSucceeded(now: .seconds(13)) == .none)
+        #expect(!other.isClosed)
+    }
+}

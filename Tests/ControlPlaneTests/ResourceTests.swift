@@ -25,6 +25,11 @@ import Testing
             ),
             ("/v1/providers", "{\"name\":\"q\",\"kind\":\"anthropic\",\"base_url\":\"http://127.0.0.1:9/\"}", "name"),
             (
+                "/v1/providers",
+                "{\"name\":\"s\",\"kind\":\"openai\",\"base_url\":\"http://127.0.0.1:9/\",\"connect_timeout_ms\":1500,\"first_byte_timeout_ms\":20000,\"idle_timeout_ms\":90000,\"allow_private\":false}",
+                "name"
+            ),
+            (
                 "/v1/models",
                 "{\"name\":\"m\",\"routes\":[{\"provider\":\"p\",\"upstream_model\":\"gpt-4o\",\"weight\":3}]}", "name"
             ),
@@ -190,6 +195,18 @@ import Testing
         #expect(removed.json["has_credential"] == .bool(false))
         let line = try await plane.send("PATCH", "/v1/providers/\(id)", "{\"credential\":\"a\\r\\nX: y\"}")
         #expect(line.status == 422 && line.faults == ["/credential"])
+        await plane.stop()
+    }
+
+    @Test(arguments: [
+        ("connect_timeout_ms", "0"), ("connect_timeout_ms", "300001"), ("first_byte_timeout_ms", "3600001"),
+        ("idle_timeout_ms", "-1"), ("idle_timeout_ms", "1.5"), ("allow_private", "null"), ("timeout_ms", "1"),
+    ])
+    func `takes no timeout out of its range, and none by another name`(member: String, value: String) async throws {
+        let plane = try await TestPlane.start()
+        let body = "{\"name\":\"p\",\"kind\":\"openai\",\"base_url\":\"http://x\",\"\(member)\":\(value)}"
+        let answer = try await plane.send("POST", "/v1/providers", body)
+        #expect(answer.status == 422 && answer.faults == ["/\(member)"], "\(answer.json.text)")
         await plane.stop()
     }
 

@@ -15,6 +15,10 @@ final class CannedUpstream: Sendable {
     struct Answer: Sendable {
         var bytes: [UInt8]
         var closes = false
+        /// Ends the connection with a reset behind the bytes.
+        var resets = false
+        /// Says nothing more behind the bytes until the peer leaves.
+        var hangs = false
         /// Seconds before the first byte.
         var delay = 0.0
     }
@@ -22,6 +26,7 @@ final class CannedUpstream: Sendable {
     let port: Int
     private let listener: Int32
     private let seen = Mutex<[Request]>([])
+    private let hanging = Mutex(0)
     private let answer: @Sendable (Request) -> Answer
 
     init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
@@ -66,9 +71,26 @@ final class CannedUpstream: Sendable {
             let sent = unsafe answer.bytes.withUnsafeBytes { bytes in
                 unsafe send(connection, bytes.baseAddress, bytes.count, noSignal)
             }
+            if answer.resets { return reset(connection) }
+            if answer.hangs { return waitForEnd(of: connection) }
             guard sent == answer.bytes.count, !answer.closes else { return }
         }
     }
+
+    private func reset(_ connection: Int32) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        unsafe setsockopt(connection, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    private func waitForEnd(of connection: Int32) {
+        var byte: UInt8 = 0
+        hanging.withLock { $0 += 1 }
+        while unsafe recv(connection, &byte, 1, 0) > 0 {}
+        hanging.withLock { $0 -= 1 }
+    }
+
+    /// Connections on which a `hangs` answer is being given.
+    var hangingCount: Int { hanging.withLock { $0 } }
 
     private func read(_ connection: Int32, _ buffer: inout [UInt8]) -> Request? {
         while true {

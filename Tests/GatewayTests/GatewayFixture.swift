@@ -24,13 +24,15 @@ final class GatewayFixture {
         upstream: CannedUpstream,
         policies: [(kind: String, config: ConfigValue)] = [],
         mode: RuleMode = .enforce,
-        bounds: GatewayBounds = GatewayBounds()
+        bounds: GatewayBounds = GatewayBounds(),
+        adjust: (inout SnapshotContent) throws -> Void = { _ in }
     ) throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "weir-gateway-\(UUID())")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let signingKey = SigningKey.generate()
         let fleetKey = SealingKey.generate()
-        let content = try Self.content(upstream: upstream, policies: policies, mode: mode, fleetKey: fleetKey)
+        var content = try Self.content(upstream: upstream, policies: policies, mode: mode, fleetKey: fleetKey)
+        try adjust(&content)
         try LastKnownGood(directory: directory.path).save(
             SnapshotEncoder.encode(
                 content,
@@ -155,6 +157,14 @@ extension GatewayFixture {
         \r
         \(body)
         """
+    }
+
+    /// What a series of `/metrics` stands at; 0 when it is not there.
+    func metric(_ series: String) throws -> Int {
+        let connection = try RawConnection(port: port)
+        connection.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        let line = connection.receiveAll().split(separator: "\n").first { $0.hasPrefix("\(series) ") }
+        return line.flatMap { Int($0.dropFirst(series.utf8.count + 1).trimmingCharacters(in: .whitespaces)) } ?? 0
     }
 
     /// One request on a connection of its own; the whole answer as text.

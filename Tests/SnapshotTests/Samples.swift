@@ -102,7 +102,9 @@ enum Sample {
                     name: "Claude",
                     kind: .anthropic,
                     baseURL: "https://api.anthropic.com",
-                    injectsStreamUsage: false
+                    injectsStreamUsage: false,
+                    timeouts: ProviderTimeouts(connect: 1_000, firstByte: 20_000, idle: 300_000),
+                    allowsPrivateAddresses: false
                 ),
             ],
             models: [

@@ -50,7 +50,7 @@ import Testing
             models: []
         )
         let encoded = try Sample.encode(content, version: 2, buckets: BucketCounts(policies: 1, apps: 1))
-        let routes: [UInt8] = [1, 2, 0, 0]
+        let routes: [UInt8] = [1, 3, 0, 0]
         let policies: [UInt8] = [2, 1, 0]
         let apps: [UInt8] = [3, 1, 1, 1, 0x61, 1, 0x41, 1, 0x6F, 0, 1, 1, 0x74, 1, 0]
         var manifest = Array("WEIRMAN".utf8) + [1] + (0..<16) + [2, 0, 0, 0, 0, 0, 0, 0]
@@ -228,7 +228,7 @@ import Testing
         return EncodedSnapshot(manifest: writer.bytes, chunks: stored)
     }
 
-    static let empty: [[UInt8]] = [[1, 2, 0, 0], [2, 1, 0], [3, 1, 0]]
+    static let empty: [[UInt8]] = [[1, 3, 0, 0], [2, 1, 0], [3, 1, 0]]
 
     @Test func `is accepted when it is well formed after all`() throws {
         #expect(try Sample.decode(Self.sign(Self.empty)).1 == SnapshotContent())

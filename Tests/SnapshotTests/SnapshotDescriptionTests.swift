@@ -22,7 +22,7 @@ import Testing
         let (manifest, content) = try Self.sample()
         let expected = #"""
             snapshot version=42 lineage=000102030405060708090a0b0c0d0e0f created_at=2026-01-21T12:53:20.000Z format=1 policy_buckets=1 app_buckets=1 chunks=3 bytes=\#(manifest.chunks.reduce(0) { $0 + $1.size })
-            provider id=prv_1 name=OpenAI kind=openAI base_url=https://api.openai.com/v1?x=@y has_credential=true injects_stream_usage=true
+            provider id=prv_1 name=OpenAI kind=openAI base_url=https://api.openai.com/v1?x=@y has_credential=true injects_stream_usage=true allow_private=true
             model name=gpt-4o routes=["prv_1/gpt-4o-2024*1"]
             policy id=pol_1 name="policy pol_1" kind=request_size scope=global mode=enforce on_error=allow created_at=1970-01-01T00:00:01.000Z program_bytes=\#(content.policies[0].program.count)
             app id=app_1 name="Evil \u001b[2J\u000a\"name\" \u202e" organisation=acme tier=gold tags=["a","b"] is_enabled=true

@@ -59,6 +59,7 @@ public final class GatewayServer: Sendable {
         self.pairs = pairs
         let fleetKey = configuration.fleetKey
         let calibrations = TokenCalibrations(counters)
+        let healths = ProviderHealths(board: breakers, counters: counters)
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
@@ -67,9 +68,12 @@ public final class GatewayServer: Sendable {
             logger: logger,
             onSnapshot: { snapshot in
                 Vocabularies.load(for: snapshot, logger)
-                let active = ActiveSnapshot(snapshot, fleetKey: fleetKey, calibrations: calibrations) {
-                    provider,
-                    error in
+                let active = ActiveSnapshot(
+                    snapshot,
+                    fleetKey: fleetKey,
+                    calibrations: calibrations,
+                    healths: healths
+                ) { provider, error in
                     logger.error(
                         "credential does not open",
                         metadata: ["provider": "\(provider.id)", "reason": "\(error)"]

@@ -29,6 +29,8 @@ final class Worker {
     private var connections: [ObjectIdentifier: RequestHandler] = [:]
     /// Counts the prompts of this loop's requests.
     let promptMeter = PromptMeter()
+    /// By `EnforcedProvider.index` of the configuration in force.
+    private var retryBudgets: [RetryBudget] = []
     private var nextExchangeID: ExchangeID = 1
     private var random = RequestIDSource()
     private var generator = SystemRandomNumberGenerator()
@@ -57,7 +59,14 @@ final class Worker {
 
     // MARK: Configuration
 
-    func replace(_ active: ActiveSnapshot) { self.active = active }
+    func replace(_ active: ActiveSnapshot) {
+        let providers = active.policies.providers
+        let kept = self.active.map {
+            Dictionary(zip($0.policies.providers.map(\.id), retryBudgets)) { first, _ in first }
+        }
+        retryBudgets = providers.map { kept?[$0.id] ?? RetryBudget() }
+        self.active = active
+    }
 
     // MARK: Connections
 
@@ -90,16 +99,29 @@ final class Worker {
         return nextExchangeID
     }
 
-    /// A route of the model, drawn by weight.
-    func drawRoute(of model: EnforcedModel) -> EnforcedRoute? {
-        guard model.routes.count > 1, model.totalWeight > 0 else { return model.routes.first }
-        var point = UInt32.random(in: 0..<model.totalWeight, using: &generator)
-        for route in model.routes {
-            guard point >= route.weight else { return route }
-            point -= route.weight
-        }
-        return model.routes.last
+    /// A route of those that are left, drawn by weight.
+    func drawRoute(of plan: RoutePlan) -> EnforcedRoute? { plan.draw(using: &generator) }
+
+    /// Counts a first attempt at a provider of a snapshot, of which a share may be tried again.
+    func earnRetry(_ provider: EnforcedProvider, of snapshot: ActiveSnapshot) {
+        // A request of the snapshot before earns nothing; there are few.
+        if snapshot === active { retryBudgets[provider.index].earn() }
     }
+
+    /// Takes a retry of what failed at a provider out of its budget.
+    ///
+    /// - Returns: false when there is none left.
+    func spendRetry(_ provider: EnforcedProvider, of snapshot: ActiveSnapshot) -> Bool {
+        let index =
+            snapshot === active ? provider.index : active?.policies.providers.firstIndex { $0.id == provider.id }
+        guard let index else { return false }
+        let isAllowed = retryBudgets[index].spend(now: .now)
+        if !isAllowed { counters.refusedRetries.add() }
+        return isAllowed
+    }
+
+    /// 0..<1, for waits that should not end all at once.
+    func chance() -> Double { Double.random(in: 0..<1, using: &generator) }
 
     /// Hands an admitted request to the Reactor at the end of this turn of the loop.
     func forward(_ job: ForwardJob, for exchange: Exchange) {

@@ -14,6 +14,7 @@ struct WorkerCounters {
     let shadowed: Counter
     let failedRules: Counter
     let violations: Counter
+    let refusedRetries: Counter
     private let refusals: [RefusalReason: Counter]
     private let outcomes: [UsageRecord.Outcome: Counter]
 
@@ -29,6 +30,7 @@ struct WorkerCounters {
         shadowed = counter("shadow_refusals", "what rules in shadow mode would have refused")
         failedRules = counter("failed_rules", "rules that could not be evaluated and were allowed by their policy")
         violations = counter("post_check_violations", "answers that used more than a rule allows")
+        refusedRetries = counter("upstream_retries_refused", "attempts that the retry budget did not allow")
         refusals = Dictionary(
             uniqueKeysWithValues: RefusalReason.allCases.map { reason in
                 (reason, counter("policy_violations", "refusals by policies", [MetricLabel("reason", "\(reason)")]))

@@ -51,6 +51,7 @@ private import Glibc
     private var fault: TransferFailure.Reason?
     private var hasReceived = false
     private var hasRefusedAddress = false
+    private var addressGuard: AddressGuard
     private var lastActivity: MonotonicTime
     private var connectDue: MonotonicTime
     private var firstByteTimeout = Duration.zero
@@ -67,6 +68,7 @@ private import Glibc
         unsafe self.parsedURL = parsedURL
         self.engine = engine
         assembler = HeadAssembler(maxBytes: engine.limits.maxHeaderBytes)
+        addressGuard = engine.addressGuard
         lastActivity = engine.reactor.now
         connectDue = lastActivity
         timer = engine.reactor.makeTimer { [unowned self] in checkDeadline() }
@@ -113,6 +115,9 @@ private import Glibc
         isHeld = false
         hasReceived = false
         hasRefusedAddress = false
+        addressGuard = AddressGuard(
+            allowsPrivate: request.allowsPrivateAddresses && engine.addressGuard.allowsPrivate
+        )
         let startedAt = MonotonicTime.now
         lastActivity = startedAt
         firstByteTimeout = request.firstByteTimeout
@@ -385,7 +390,7 @@ private import Glibc
     }
 
     @unsafe private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
-        guard unsafe engine.addressGuard.permits(Self.networkAddress(address)) else {
+        guard unsafe addressGuard.permits(Self.networkAddress(address)) else {
             hasRefusedAddress = true
             return -1  // CURL_SOCKET_BAD
         }

@@ -40,6 +40,10 @@ public struct HTTPClientRequest: Sendable {
     public var http2: Bool
     /// A PEM file of the authorities to trust in place of the system's.
     public var caFile: String?
+    /// Whether loopback and private addresses may be dialled, where the client's bounds allow them at all.
+    ///
+    /// A connection that is there is not judged again: requests that differ in this have different ``isolation``.
+    public var allowsPrivateAddresses: Bool
     /// Connections are shared only by requests with the same value, such as provider and credential.
     public var isolation: [UInt8]
 
@@ -55,6 +59,7 @@ public struct HTTPClientRequest: Sendable {
         totalTimeout: Duration? = nil,
         http2: Bool = false,
         caFile: String? = nil,
+        allowsPrivateAddresses: Bool = true,
         isolation: [UInt8] = []
     ) {
         self.method = method
@@ -67,6 +72,7 @@ public struct HTTPClientRequest: Sendable {
         self.totalTimeout = totalTimeout
         self.http2 = http2
         self.caFile = caFile
+        self.allowsPrivateAddresses = allowsPrivateAddresses
         self.isolation = isolation
     }
 }

@@ -170,7 +170,9 @@ final class SnapshotCompiler: Sendable {
                 kind: try providerKind(provider),
                 baseURL: provider.baseURL,
                 sealedCredential: try credential(row, provider),
-                injectsStreamUsage: provider.injectsStreamUsage
+                injectsStreamUsage: provider.injectsStreamUsage,
+                timeouts: provider.timeouts,
+                allowsPrivateAddresses: provider.allowsPrivate
             )
         }
     }
@@ -253,11 +255,7 @@ private struct ConfigurationRows: Sendable {
             ),
             policies: try await session.query("\(PolicyRow.select) WHERE enabled"),
             providers: try await session.query(
-                """
-                SELECT id, sequence, name, kind, base_url, sealed IS NOT NULL AS has_credential, injects_stream_usage,
-                    created_at, updated_at, version, fleet_sealed, fleet_key_id
-                FROM providers
-                """
+                "SELECT \(Provider.columns), fleet_sealed, fleet_key_id FROM providers"
             ),
             models: try await session.query("SELECT id, name, max_output_tokens, encoding FROM models"),
             routes: try await session.query(

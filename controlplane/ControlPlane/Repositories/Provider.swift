@@ -3,6 +3,7 @@
 
 import Postgres
 import Secrets
+import Snapshot
 
 /// A row of `providers`, without its credential.
 struct Provider: WritableResource {
@@ -20,6 +21,8 @@ struct Provider: WritableResource {
         let baseURL: String
         let credential: Credential
         let injectsStreamUsage: Bool
+        let timeouts: ProviderTimeouts
+        let allowsPrivate: Bool
     }
 
     static let kind = "provider"
@@ -27,11 +30,12 @@ struct Provider: WritableResource {
     static let idPrefix = "prv"
     static let kinds = ["openai", "anthropic", "openai_compatible"]
     static let maxCredentialBytes = 8192
-    static let select = """
-        SELECT id, sequence, name, kind, base_url, sealed IS NOT NULL AS has_credential, injects_stream_usage,
-            created_at, updated_at, version
-        FROM providers
+    /// All but the credential.
+    static let columns = """
+        id, sequence, name, kind, base_url, sealed IS NOT NULL AS has_credential, injects_stream_usage,
+            connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, allow_private, created_at, updated_at, version
         """
+    static let select = "SELECT \(columns) FROM providers"
 
     let id: String
     let sequence: Int64
@@ -41,6 +45,8 @@ struct Provider: WritableResource {
     let baseURL: String
     let hasCredential: Bool
     let injectsStreamUsage: Bool
+    let timeouts: ProviderTimeouts
+    let allowsPrivate: Bool
     let createdAt: Int64
     let updatedAt: Int64
 
@@ -53,6 +59,12 @@ struct Provider: WritableResource {
         baseURL = try row.string("base_url")
         hasCredential = try row.bool("has_credential")
         injectsStreamUsage = try row.bool("injects_stream_usage")
+        timeouts = ProviderTimeouts(
+            connect: try row.optionalInt("connect_timeout_ms"),
+            firstByte: try row.optionalInt("first_byte_timeout_ms"),
+            idle: try row.optionalInt("idle_timeout_ms")
+        )
+        allowsPrivate = try row.bool("allow_private")
         createdAt = try row.milliseconds("created_at")
         updatedAt = try row.milliseconds("updated_at")
     }
@@ -61,6 +73,8 @@ struct Provider: WritableResource {
         [
             "id": .string(id), "name": .string(name), "kind": .string(providerKind), "base_url": .string(baseURL),
             "has_credential": .bool(hasCredential), "injects_stream_usage": .bool(injectsStreamUsage),
+            "connect_timeout_ms": .optional(timeouts.connect), "first_byte_timeout_ms": .optional(timeouts.firstByte),
+            "idle_timeout_ms": .optional(timeouts.idle), "allow_private": .bool(allowsPrivate),
             "created_at": .string(Timestamp.text(createdAt)), "updated_at": .string(Timestamp.text(updatedAt)),
         ]
     }
@@ -80,13 +94,22 @@ struct Provider: WritableResource {
         if injects, kind == "anthropic" {
             reader.refuse("injects_stream_usage", "must be false for anthropic, whose streams always report usage")
         }
+        let answerRange = 1...SnapshotBounds.maxAnswerTimeout
+        let timeouts = ProviderTimeouts(
+            connect: reader.optionalInteger("connect_timeout_ms", in: 1...SnapshotBounds.maxConnectTimeout),
+            firstByte: reader.optionalInteger("first_byte_timeout_ms", in: answerRange),
+            idle: reader.optionalInteger("idle_timeout_ms", in: answerRange)
+        )
+        let allowsPrivate = reader.flag("allow_private", default: true)
         try reader.finish()
         return Draft(
             name: name ?? "",
             kind: kind,
             baseURL: baseURL ?? "",
             credential: credential,
-            injectsStreamUsage: injects
+            injectsStreamUsage: injects,
+            timeouts: timeouts,
+            allowsPrivate: allowsPrivate
         )
     }
 
@@ -111,13 +134,11 @@ struct Provider: WritableResource {
         try await Capacity.check(table, limit: Capacity.maxProviders, in: change.session)
         _ = try await change.session.execute(
             """
-            INSERT INTO providers (id, name, kind, base_url, injects_stream_usage, created_at, updated_at, version)
-            VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
+            INSERT INTO providers (id, name, kind, base_url, injects_stream_usage, connect_timeout_ms,
+                first_byte_timeout_ms, idle_timeout_ms, allow_private, created_at, updated_at, version)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
             """,
-            [
-                .text(id), .text(draft.name), .text(draft.kind), .text(draft.baseURL), .bool(draft.injectsStreamUsage),
-                .timestamp(milliseconds: change.at), .int(change.version),
-            ]
+            values(draft, id: id, change: change)
         )
         try await write(draft.credential, id: id, change: change, store: store)
     }
@@ -126,15 +147,22 @@ struct Provider: WritableResource {
         _ = try await change.session.execute(
             """
             UPDATE providers
-            SET name = $2, kind = $3, base_url = $4, injects_stream_usage = $5, updated_at = $6, version = $7
+            SET name = $2, kind = $3, base_url = $4, injects_stream_usage = $5, connect_timeout_ms = $6,
+                first_byte_timeout_ms = $7, idle_timeout_ms = $8, allow_private = $9, updated_at = $10, version = $11
             WHERE id = $1
             """,
-            [
-                .text(current.id), .text(draft.name), .text(draft.kind), .text(draft.baseURL),
-                .bool(draft.injectsStreamUsage), .timestamp(milliseconds: change.at), .int(change.version),
-            ]
+            values(draft, id: current.id, change: change)
         )
         try await write(draft.credential, id: current.id, change: change, store: store)
+    }
+
+    private static func values(_ draft: Draft, id: String, change: Change) -> [PostgresValue] {
+        let timeouts = [draft.timeouts.connect, draft.timeouts.firstByte, draft.timeouts.idle]
+        return [
+            .text(id), .text(draft.name), .text(draft.kind), .text(draft.baseURL), .bool(draft.injectsStreamUsage),
+        ] + timeouts.map { $0.map { .int($0) } ?? .null } + [
+            .bool(draft.allowsPrivate), .timestamp(milliseconds: change.at), .int(change.version),
+        ]
     }
 
     private static func write(_ credential: Credential, id: String, change: Change, store: Store) async throws {

@@ -25,6 +25,18 @@ enum Decide {
         return true
     }
 
+    /// Asks the rules again about a request that takes another route than the one they admitted; nothing is told, since
+    /// it is the route that is refused, not the request.
+    ///
+    /// - Returns: whether it may go that way.
+    static func permits(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> Bool {
+        var budget = EvaluationBudget()
+        for rule in exchange.key.rules {
+            if case .refuse(let refusal) = rule.program.decide(request, &budget), rule.refuses(refusal) { return false }
+        }
+        return true
+    }
+
     /// Stage 5's claims: what the rules want counted in shared windows.
     static func claims(_ request: borrowing PolicyRequest, _ exchange: Exchange) -> [LimitClaim] {
         var claims: [LimitClaim] = []

@@ -32,7 +32,11 @@ final class Exchange {
     /// The connection that waits for the answer; nil when it has one, or is gone.
     private(set) var handler: RequestHandler?
     var request: PolicyRequest?
+    /// The model's routes that have not failed yet.
+    var plan: RoutePlan?
+    /// Where the last attempt went.
     var route: EnforcedRoute?
+    var attempts = Attempts()
     var claims: [LimitClaim] = []
     var isStream = false
     private(set) var requestBytes = 0
@@ -71,6 +75,7 @@ final class Exchange {
 
     func receive(_ event: UpstreamEvent) {
         if let reservation = event.reservation { note(reservation) }
+        if let failure = event.failure { Forward.again(after: failure, self) }
         if let head = event.head { begin(head) }
         if let body = event.body { pass(body) }
         guard let summary = event.summary else {
@@ -96,7 +101,7 @@ final class Exchange {
 
     private func begin(_ head: UpstreamHead) {
         guard let handler else { return }
-        guard head.status != 401, head.status != 403 else {
+        guard head.status != 401, head.status != 403, attempts.lastFailure?.reason != .credential else {
             // It speaks of our credential, not of the client's, whose SDK would call a working key invalid.
             worker.logger.error(
                 "provider refused our credential",
@@ -218,6 +223,15 @@ final class Exchange {
         for (name, value) in limitHeaders { headers.add(name: name, value: value) }
         return headers
     }
+
+    /// No provider can be asked at the moment; `seconds` tells when one may be.
+    func answerUnavailable(retryAfterSeconds seconds: Int) {
+        limitHeaders.append(("retry-after", String(seconds)))
+        answer(.unavailable, origin: .gateway)
+    }
+
+    /// Whether the client still waits for an answer.
+    var isAwaited: Bool { handler != nil }
 
     /// The connection, which from here on has nothing more to expect of this request.
     private func release() -> RequestHandler? {

@@ -1,24 +1,190 @@
-// Stage 6 on the event loop: which route, which credential, which bytes. The Reactor does the rest.
+// Stage 6 on the event loop: which route, which credential, which bytes; and, when that fails before the client has seen
+// anything, which other route. The Reactor does the rest.
 
 import LLMWire
+import Logging
+import NIOCore
 import Policy
 import Reactor
 import Secrets
 import Snapshot
+import Telemetry
 import Tokens
 
 /// Turns an admitted request into the provider's.
 enum Forward {
-    static func send(_ request: borrowing PolicyRequest, along route: EnforcedRoute, _ exchange: Exchange) {
+    /// Why a route cannot be taken.
+    private enum Obstacle: Error {
+        /// Its provider's credential would not open: logged at the swap.
+        case noCredential
+        /// Its provider has no such call.
+        case noEndpoint
+        /// Its provider's breaker is open.
+        case breakerOpen(until: Duration)
+    }
+
+    /// Sends an admitted request along its route, or along another when that one's provider is known to be out.
+    static func send(_ request: PolicyRequest, along route: EnforcedRoute, _ exchange: Exchange) {
+        switch attempt(request, along: route, exchange) {
+        case .success(let attempt): begin(attempt, request, exchange)
+        case .failure(let obstacle): avoid(obstacle, request, exchange)
+        }
+    }
+
+    private static func begin(_ attempt: UpstreamAttempt, _ request: PolicyRequest, _ exchange: Exchange) {
         let worker = exchange.worker
-        guard let target = exchange.active.targets[route.provider.index] else {
-            exchange.answer(.unavailable, origin: .gateway)  // its credential would not open: logged at the swap
-            return
+        if let route = exchange.route { worker.earnRetry(route.provider, of: exchange.active) }
+        let job = ForwardJob(
+            id: exchange.id,
+            appID: exchange.key.app.subject.id,
+            claims: exchange.claims,
+            attempt: attempt,
+            endpoint: exchange.endpoint,
+            promptEstimate: TokenEstimate.likely(textBytes: request.parsed.promptBytes)
+        )
+        worker.forward(job, for: exchange)
+    }
+
+    /// The drawn route cannot be taken: any other will do; that costs no budget, since nothing was sent.
+    private static func avoid(_ first: Obstacle, _ request: PolicyRequest, _ exchange: Exchange) {
+        var obstacle = first
+        if let other = otherAttempt(request, exchange, &obstacle) {
+            other.take(exchange)
+            return begin(other.attempt, other.request, exchange)
         }
-        guard let url = target.url(of: exchange.endpoint) else {
-            exchange.answer(.modelNotFound, origin: .gateway)
-            return
+        switch obstacle {
+        case .noCredential: exchange.answer(.unavailable, origin: .gateway)
+        case .noEndpoint: exchange.answer(.modelNotFound, origin: .gateway)
+        case .breakerOpen(let until):
+            let wait = until - MonotonicTime.now.sinceOrigin
+            exchange.answerUnavailable(retryAfterSeconds: min(max(Int(wait.components.seconds) + 1, 1), 60))
+            exchange.recordUnanswered()
         }
+    }
+
+    // MARK: After a failure
+
+    /// An attempt failed and nothing of it has reached the client: makes another, or has the failure told.
+    static func again(after failure: AttemptFailure, _ exchange: Exchange) {
+        guard exchange.isAwaited, let request = exchange.request, let failed = exchange.route else { return }
+        let wasProbe = exchange.attempts.isProbe
+        exchange.attempts.fail(failure)
+        if failure.recourse == .otherProvider {
+            exchange.plan?.ruleOut(failed.provider)
+        } else {
+            exchange.plan?.ruleOut(failed)
+        }
+        guard !exchange.attempts.isExhausted else { return giveUp(exchange) }
+        var obstacle = Obstacle.noEndpoint
+        // A probe is the breaker's risk, not its client's: it is tried elsewhere whatever the budget.
+        if let other = otherAttempt(request, exchange, &obstacle) {
+            guard wasProbe || exchange.worker.spendRetry(failed.provider, of: exchange.active) else {
+                other.attempt.health.abandon(other.attempt.admission, now: .now)
+                exchange.attempts.takeBack()
+                return giveUp(exchange)
+            }
+            other.take(exchange)
+            return retry(other.attempt, after: failure, at: failed.provider, exchange)
+        }
+        let chance = exchange.worker.chance()
+        guard let wait = exchange.attempts.repetition(after: failure, chance: chance),
+            exchange.worker.spendRetry(failed.provider, of: exchange.active)
+        else { return giveUp(exchange) }
+        exchange.worker.loop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(wait))) {
+            guard exchange.isAwaited else { return }
+            guard case .success(let attempt) = self.attempt(request, along: failed, exchange) else {
+                return giveUp(exchange)
+            }
+            retry(attempt, after: failure, at: failed.provider, exchange)
+        }
+    }
+
+    private static func retry(
+        _ attempt: UpstreamAttempt,
+        after failure: AttemptFailure,
+        at failed: EnforcedProvider,
+        _ exchange: Exchange
+    ) {
+        exchange.attempts.retry()
+        exchange.active.targets[failed.index]?.health.countRetry(after: failure.reason)
+        exchange.worker.logger.info(
+            "trying again",
+            metadata: exchange.logFields([
+                "reason": "\(failure.reason.rawValue)", "failed": "\(failed.name)",
+                "provider": "\(exchange.route?.provider.name ?? "")", "attempt": "\(exchange.attempts.count)",
+            ])
+        )
+        exchange.worker.send(.attempt(exchange.id, attempt))
+    }
+
+    private static func giveUp(_ exchange: Exchange) { exchange.worker.send(.giveUp(exchange.id)) }
+
+    // MARK: Attempts
+
+    /// An attempt along another route than the last.
+    private struct OtherAttempt {
+        let attempt: UpstreamAttempt
+        let route: EnforcedRoute
+        let request: PolicyRequest
+
+        func take(_ exchange: Exchange) {
+            exchange.route = route
+            exchange.request = request
+        }
+    }
+
+    /// An attempt along a route that is left and that the policies let this request take.
+    private static func otherAttempt(
+        _ request: PolicyRequest,
+        _ exchange: Exchange,
+        _ obstacle: inout Obstacle
+    ) -> OtherAttempt? {
+        guard var plan = exchange.plan else { return nil }
+        if exchange.attempts.count == 0, let first = exchange.route { plan.ruleOut(first) }
+        while let route = exchange.worker.drawRoute(of: plan) {
+            plan.ruleOut(route)
+            // The rules may tell providers apart, and count a prompt as the route's model does.
+            let other = Pipeline.request(request, exchange, along: route, of: plan.model)
+            guard Decide.permits(other, exchange) else { continue }
+            switch attempt(other, along: route, exchange) {
+            case .success(let attempt): return OtherAttempt(attempt: attempt, route: route, request: other)
+            case .failure(let found): note(found, in: &obstacle)
+            }
+        }
+        return nil
+    }
+
+    /// Keeps of two obstacles the one that passes sooner.
+    private static func note(_ found: Obstacle, in obstacle: inout Obstacle) {
+        guard case .breakerOpen(let until) = found else { return }
+        if case .breakerOpen(let known) = obstacle, known <= until { return }
+        obstacle = found
+    }
+
+    private static func attempt(
+        _ request: borrowing PolicyRequest,
+        along route: EnforcedRoute,
+        _ exchange: Exchange
+    ) -> Result<UpstreamAttempt, Obstacle> {
+        guard let target = exchange.active.targets[route.provider.index] else { return .failure(.noCredential) }
+        guard let url = target.url(of: exchange.endpoint) else { return .failure(.noEndpoint) }
+        switch target.health.ask(now: .now) {
+        case .refused(let until): return .failure(.breakerOpen(until: until))
+        case .admitted(let admission):
+            exchange.attempts.begin(isProbe: admission.isProbe)
+            return .success(attempt(request, along: route, exchange, target, url: url, admission))
+        }
+    }
+
+    private static func attempt(
+        _ request: borrowing PolicyRequest,
+        along route: EnforcedRoute,
+        _ exchange: Exchange,
+        _ target: ProviderTarget,
+        url: String,
+        _ admission: AttemptAdmission
+    ) -> UpstreamAttempt {
+        let bounds = exchange.worker.bounds
         let injects =
             request.parsed.canInjectUsage && !request.parsed.includesUsage && target.injectsStreamUsage
         let isRenamed = !route.upstreamModel.elementsEqual(request.model)
@@ -27,25 +193,22 @@ enum Forward {
             model: isRenamed ? route.upstreamModel : nil,
             injectUsage: injects
         )
-        let job = ForwardJob(
-            id: exchange.id,
-            appID: exchange.key.app.subject.id,
-            claims: exchange.claims,
+        return UpstreamAttempt(
             request: HTTPClientRequest(
                 method: .post,
                 url: url,
                 headers: headers(exchange, target),
                 body: body ?? request.body,
-                connectTimeout: worker.bounds.connectTimeout,
-                firstByteTimeout: worker.bounds.firstByteTimeout,
-                idleTimeout: worker.bounds.idleTimeout,
+                connectTimeout: target.connectTimeout ?? bounds.connectTimeout,
+                firstByteTimeout: target.firstByteTimeout ?? bounds.firstByteTimeout,
+                idleTimeout: target.idleTimeout ?? bounds.idleTimeout,
+                allowsPrivateAddresses: target.allowsPrivateAddresses,
                 isolation: target.isolation
             ),
-            endpoint: exchange.endpoint,
             stripsUsage: injects,
-            promptEstimate: TokenEstimate.likely(textBytes: request.parsed.promptBytes)
+            health: target.health,
+            admission: admission
         )
-        worker.forward(job, for: exchange)
     }
 
     private static func headers(_ exchange: Exchange, _ target: ProviderTarget) -> [String] {

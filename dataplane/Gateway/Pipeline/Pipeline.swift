@@ -39,12 +39,30 @@ enum Pipeline {
             return
         }
         // Drawn before the policies are asked, since they may ask where the request would go.
-        guard let route = exchange.worker.drawRoute(of: model) else {
+        let plan = RoutePlan(model)
+        guard let route = exchange.worker.drawRoute(of: plan) else {
             exchange.answer(.modelNotFound, origin: .gateway)
             return
         }
+        exchange.plan = plan
         exchange.route = route
-        let request = PolicyRequest(
+        let request = self.request(exchange, parsed, name: name, body: body, model: model, along: route)
+        exchange.request = request
+        guard Decide.admits(request, exchange) else { return }
+        exchange.claims = Decide.claims(request, exchange)
+        Forward.send(request, along: route, exchange)
+    }
+
+    /// What the policies are asked about a request that takes a route.
+    private static func request(
+        _ exchange: Exchange,
+        _ parsed: ParsedRequest,
+        name: [UInt8],
+        body: [UInt8],
+        model: EnforcedModel,
+        along route: EnforcedRoute
+    ) -> PolicyRequest {
+        PolicyRequest(
             endpoint: exchange.endpoint,
             model: name,
             upstreamModels: model.upstreamModels,
@@ -64,9 +82,17 @@ enum Pipeline {
             nowMilliseconds: exchange.startedMilliseconds,
             headers: exchange.fields
         )
-        exchange.request = request
-        guard Decide.admits(request, exchange) else { return }
-        exchange.claims = Decide.claims(request, exchange)
-        Forward.send(request, along: route, exchange)
+    }
+
+    /// The same request along another route.
+    static func request(
+        _ request: PolicyRequest,
+        _ exchange: Exchange,
+        along route: EnforcedRoute,
+        of model: EnforcedModel
+    )
+        -> PolicyRequest
+    {
+        self.request(exchange, request.parsed, name: request.model, body: request.body, model: model, along: route)
     }
 }

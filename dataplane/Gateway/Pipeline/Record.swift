@@ -14,6 +14,15 @@ extension Exchange {
     func record(_ summary: UpstreamSummary) {
         review(summary)
         learn(summary)
+        if attempts.count > 1 {
+            worker.logger.info(
+                "answered after other attempts",
+                metadata: logFields([
+                    "attempts": "\(attempts.count)", "provider": "\(route?.provider.name ?? "")",
+                    "status": "\(clientStatus)",
+                ])
+            )
+        }
         let outcome: UsageRecord.Outcome =
             switch summary.end {
             case .refused: .refused
@@ -29,6 +38,9 @@ extension Exchange {
         guard refusal != nil else { return }
         write(.refused, usage: TokenUsage(), summary: nil)
     }
+
+    /// Writes the record of a request that was admitted and had no provider to go to.
+    func recordUnanswered() { write(.upstreamFailed, usage: TokenUsage(), summary: nil) }
 
     /// A refusal on the head alone, before the exchange ran.
     func noteEarlyRefusal(_ refusal: Refusal, by rule: Rule, status: Int) {

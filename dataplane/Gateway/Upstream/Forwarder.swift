@@ -27,6 +27,10 @@ final class Forwarder {
     func receive(_ command: UpstreamCommand) {
         switch command {
         case .forward(let job): begin(job)
+        case .attempt(let id, let attempt):
+            guard let exchange = exchanges[id] else { return attempt.health.abandon(attempt.admission, now: now) }
+            exchange.tryAgain(attempt)
+        case .giveUp(let id): exchanges[id]?.giveUp()
         case .credit(let id, let bytes): exchanges[id]?.credit(bytes)
         case .cancel(let id): exchanges[id]?.cancel()
         }
@@ -52,9 +56,12 @@ final class Forwarder {
         }
     }
 
-    func startTransfer(_ exchange: UpstreamExchange) -> Transfer {
-        client.start(exchange.job.request, delegate: exchange)
+    func startTransfer(_ request: HTTPClientRequest, for exchange: UpstreamExchange) -> Transfer {
+        client.start(request, delegate: exchange)
     }
+
+    /// The time as of this turn.
+    var now: MonotonicTime { reactor.now }
 
     /// The exchange has something to tell the event loop at the end of this turn.
     func noteChange(_ exchange: UpstreamExchange) { changed.append(exchange) }

@@ -13,14 +13,27 @@ struct ProviderTarget: Sendable {
     /// Connections are shared only within provider and credential.
     let isolation: [UInt8]
     let injectsStreamUsage: Bool
+    /// How long it may take; nil for the node's bounds.
+    let connectTimeout: Duration?
+    let firstByteTimeout: Duration?
+    let idleTimeout: Duration?
+    let allowsPrivateAddresses: Bool
+    let health: ProviderHealth
 
     /// - Throws: when the credential is not sealed to this fleet.
-    init(_ provider: EnforcedProvider, fleetKey: SealingKey) throws(SecretsError) {
+    init(_ provider: EnforcedProvider, fleetKey: SealingKey, health: ProviderHealth) throws(SecretsError) {
         let kind = provider.kind
         let base = provider.baseURL.hasSuffix("/") ? String(provider.baseURL.dropLast()) : provider.baseURL
         urls = Endpoint.allCases.map { endpoint in Self.url(base: base, kind: kind, endpoint: endpoint) }
         injectsStreamUsage = provider.injectsStreamUsage
-        isolation = Array(provider.id.utf8) + SHA256.digest(provider.sealedCredential ?? []).bytes
+        connectTimeout = provider.timeouts.connect.map { .milliseconds($0) }
+        firstByteTimeout = provider.timeouts.firstByte.map { .milliseconds($0) }
+        idleTimeout = provider.timeouts.idle.map { .milliseconds($0) }
+        allowsPrivateAddresses = provider.allowsPrivateAddresses
+        self.health = health
+        isolation =
+            Array(provider.id.utf8) + SHA256.digest(provider.sealedCredential ?? []).bytes
+            + [provider.allowsPrivateAddresses ? 1 : 0]
         guard let sealed = provider.sealedCredential else {
             credential = nil
             return
@@ -59,15 +72,16 @@ final class ActiveSnapshot: Sendable {
         _ policies: EnforcedSnapshot,
         fleetKey: SealingKey,
         calibrations: TokenCalibrations,
+        healths: ProviderHealths,
         onUnusable: (EnforcedProvider, SecretsError) -> Void
     ) {
         self.policies = policies
         self.calibrations = policies.models.flatMap(\.routes).map { route in
             calibrations.calibration(of: route.upstreamModelText, route.tokens)
         }
-        targets = policies.providers.map { provider in
+        targets = zip(policies.providers, healths.healths(of: policies.providers)).map { provider, health in
             do throws(SecretsError) {
-                return try ProviderTarget(provider, fleetKey: fleetKey)
+                return try ProviderTarget(provider, fleetKey: fleetKey, health: health)
             } catch {
                 onUnusable(provider, error)
                 return nil

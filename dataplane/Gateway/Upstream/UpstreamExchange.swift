@@ -12,7 +12,15 @@ final class UpstreamExchange: TransferDelegate {
     private enum State {
         case reserving
         case forwarding(Transfer)
+        /// An attempt failed with this end; the event loop was asked whether there is another.
+        case asking(UpstreamSummary.End)
         case finished
+    }
+
+    /// An answer that is no success: another attempt may still do better, so nothing of it has been passed on.
+    private struct HeldAnswer {
+        let head: UpstreamHead
+        var body: [UInt8] = []
     }
 
     let job: ForwardJob
@@ -20,6 +28,12 @@ final class UpstreamExchange: TransferDelegate {
     private let maxUnsentBytes: Int
     private var state = State.reserving
     private var held: HeldReservation?
+    private var attempt: UpstreamAttempt
+    private var heldAnswer: HeldAnswer?
+    /// Whether the attempt's end has been reported to its provider's health.
+    private var hasReported = false
+    /// Whether a part of the request may have reached a provider in any attempt.
+    private var hasSent = false
     private var tap: UsageTap
     private var stripper: UsageStripper?
     private var status = 0
@@ -34,6 +48,7 @@ final class UpstreamExchange: TransferDelegate {
         self.job = job
         self.forwarder = forwarder
         self.maxUnsentBytes = maxUnsentBytes
+        attempt = job.attempt
         event = UpstreamEvent(id: job.id)
         tap = UsageTap(format: job.endpoint.format, isEventStream: false)
     }
@@ -51,11 +66,12 @@ final class UpstreamExchange: TransferDelegate {
             event.reservation = .admitted(reservation.states)
             noteChange()
         }
-        state = .forwarding(forwarder.startTransfer(self))
+        state = .forwarding(forwarder.startTransfer(attempt.request, for: self))
     }
 
     func refuse(claim: Int, _ states: [LimitState]) {
         guard case .reserving = state else { return }
+        attempt.health.abandon(attempt.admission, now: forwarder.now)
         event.reservation = .refused(claim: claim, states)
         finish(.refused)
     }
@@ -64,20 +80,28 @@ final class UpstreamExchange: TransferDelegate {
 
     func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) {
         status = head.status
+        hasSent = true
         firstByteMicroseconds = elapsedMicroseconds()
+        reportHead()
         let isEventStream = HeaderFilter.isEventStream(head)
         tap = UsageTap(format: job.endpoint.format, isEventStream: isEventStream)
-        if job.stripsUsage, isEventStream { stripper = UsageStripper() }
-        event.head = UpstreamHead(
+        if attempt.stripsUsage, isEventStream, head.status < 400 { stripper = UsageStripper() }
+        let answer = UpstreamHead(
             status: head.status,
             headers: HeaderFilter.clientHeaders(head, keepsLength: stripper == nil),
             isEventStream: isEventStream
         )
+        guard head.status < 400 else {
+            heldAnswer = HeldAnswer(head: answer)
+            return
+        }
+        event.head = answer
         noteChange()
     }
 
     func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {
         tap.observe(bytes)
+        guard heldAnswer == nil else { return hold(bytes, of: transfer) }
         guard stripper == nil else {
             var kept: [UInt8] = []
             kept.reserveCapacity(bytes.count)
@@ -88,14 +112,30 @@ final class UpstreamExchange: TransferDelegate {
         pass(bytes, of: transfer)
     }
 
-    private func pass(_ bytes: Span<UInt8>, of transfer: Transfer) {
+    /// Keeps what an error says until it is whole, since only that tells what the error means; one that is too long to be
+    /// an error's is passed on as it comes.
+    private func hold(_ bytes: Span<UInt8>, of transfer: Transfer) {
+        unsafe bytes.withUnsafeBufferPointer { unsafe heldAnswer?.body.append(contentsOf: $0) }
+        guard let size = heldAnswer?.body.count, size > ProviderError.maxLookedAtBytes else { return }
+        passHeldAnswer(of: transfer)
+    }
+
+    private func passHeldAnswer(of transfer: Transfer?) {
+        guard let answer = heldAnswer else { return }
+        heldAnswer = nil
+        event.head = answer.head
+        pass(answer.body.span, of: transfer)
+        noteChange()
+    }
+
+    private func pass(_ bytes: Span<UInt8>, of transfer: Transfer?) {
         guard !bytes.isEmpty else { return }
         if event.body == nil { event.body = ByteBuffer() }
         _ = unsafe event.body?.writeBytes(bytes.bytes)
         bodyBytes += bytes.count
         unsentBytes += bytes.count
         noteChange()
-        if unsentBytes > maxUnsentBytes, !transfer.isPaused { transfer.pause() }
+        if unsentBytes > maxUnsentBytes, let transfer, !transfer.isPaused { transfer.pause() }
     }
 
     func credit(_ bytes: Int) {
@@ -107,6 +147,9 @@ final class UpstreamExchange: TransferDelegate {
     }
 
     func transferDidFinish(_ transfer: Transfer, _ outcome: TransferOutcome) {
+        reportEnd(outcome)
+        if let failure = retryableFailure(outcome) { return ask(failure, outcome) }
+        passHeldAnswer(of: nil)
         switch outcome {
         case .complete:
             if stripper != nil {
@@ -123,9 +166,76 @@ final class UpstreamExchange: TransferDelegate {
     }
 
     func cancel() {
-        if case .forwarding(let transfer) = state { transfer.cancel() }
         if case .finished = state { return }
+        if case .forwarding(let transfer) = state {
+            transfer.cancel()
+            hasSent = true
+        }
+        if !hasReported { attempt.health.abandon(attempt.admission, now: forwarder.now) }
         finish(.cancelled)
+    }
+
+    // MARK: Other attempts
+
+    /// - Returns: nil when the attempt did not fail, or a part of its answer has been passed on.
+    private func retryableFailure(_ outcome: TransferOutcome) -> AttemptFailure? {
+        if let answer = heldAnswer {
+            return AttemptFailure(status: status, headers: answer.head.headers, body: answer.body)
+        }
+        guard status == 0, case .failed(let failure) = outcome else { return nil }
+        return AttemptFailure(failure)
+    }
+
+    private func ask(_ failure: AttemptFailure, _ outcome: TransferOutcome) {
+        switch outcome {
+        case .complete: state = .asking(.complete)
+        case .failed(let failure):
+            hasSent = hasSent || failure.sentRequest
+            state = .asking(.failed(failure))
+        }
+        event.failure = failure
+        noteChange()
+    }
+
+    /// The event loop found another route, or another moment.
+    func tryAgain(_ attempt: UpstreamAttempt) {
+        guard case .asking = state else { return attempt.health.abandon(attempt.admission, now: forwarder.now) }
+        self.attempt = attempt
+        heldAnswer = nil
+        hasReported = false
+        status = 0
+        firstByteMicroseconds = 0
+        state = .forwarding(forwarder.startTransfer(attempt.request, for: self))
+    }
+
+    /// The event loop has no other attempt to make.
+    func giveUp() {
+        guard case .asking(let end) = state else { return }
+        passHeldAnswer(of: nil)
+        finish(end)
+    }
+
+    /// A probe has its answer with the head: a stream's end may be minutes away.
+    private func reportHead() {
+        if AttemptFailure.tellsAgainst(status: status) {
+            hasReported = true
+            attempt.health.failed(attempt.admission, now: forwarder.now, reason: "status")
+        } else if attempt.admission.isProbe {
+            attempt.health.succeeded(attempt.admission, now: forwarder.now)
+            hasReported = true
+        }
+    }
+
+    private func reportEnd(_ outcome: TransferOutcome) {
+        guard !hasReported else { return }
+        hasReported = true
+        switch outcome {
+        case .complete: attempt.health.succeeded(attempt.admission, now: forwarder.now)
+        case .failed(let failure) where AttemptFailure.tellsAgainst(failure):
+            let reason = AttemptFailure(failure)?.reason.rawValue ?? "other"
+            attempt.health.failed(attempt.admission, now: forwarder.now, reason: reason)
+        case .failed: attempt.health.abandon(attempt.admission, now: forwarder.now)
+        }
     }
 
     // MARK: Settle
@@ -175,10 +285,8 @@ final class UpstreamExchange: TransferDelegate {
     private func settle(_ end: UpstreamSummary.End, usage: TokenUsage) {
         guard let held else { return }
         self.held = nil
-        if case .failed(let failure) = end, !failure.sentRequest {
-            forwarder.limits.release(held)
-            return
-        }
+        if case .failed(let failure) = end { hasSent = hasSent || failure.sentRequest }
+        guard hasSent else { return forwarder.limits.release(held) }
         let used = usage.total ?? (usage.prompt ?? 0) + (usage.completion ?? 0)
         forwarder.limits.settle(held, usedTokens: Int64(used))
     }

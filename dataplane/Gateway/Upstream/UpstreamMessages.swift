@@ -12,6 +12,10 @@ typealias ExchangeID = UInt64
 /// From the event loop to the Reactor.
 enum UpstreamCommand: Sendable {
     case forward(ForwardJob)
+    /// Another attempt at a request whose last one failed.
+    case attempt(ExchangeID, UpstreamAttempt)
+    /// There is no other attempt: what the last one brought is the answer.
+    case giveUp(ExchangeID)
     /// The client took so many bytes of the answer.
     case credit(ExchangeID, bytes: Int)
     /// The client is gone, or the node is: stop, settle, and say what was used.
@@ -25,18 +29,28 @@ struct ForwardJob: Sendable {
     let appID: [UInt8]
     /// What to reserve before a byte leaves; empty when Redis is not needed.
     let claims: [LimitClaim]
-    let request: HTTPClientRequest
+    let attempt: UpstreamAttempt
     let endpoint: Endpoint
-    /// We asked for usage and the client did not: its chunk must not reach the client.
-    let stripsUsage: Bool
     /// Tokens of the prompt when the provider will not say.
     let promptEstimate: Int
+}
+
+/// One try of a request at one provider.
+struct UpstreamAttempt: Sendable {
+    let request: HTTPClientRequest
+    /// We asked for usage and the client did not: its chunk must not reach the client.
+    let stripsUsage: Bool
+    /// Whom the attempt's end is reported to.
+    let health: ProviderHealth
+    let admission: AttemptAdmission
 }
 
 /// From the Reactor to the event loop: all that happened to one request in one turn.
 struct UpstreamEvent: Sendable {
     let id: ExchangeID
     var reservation: Reservation?
+    /// An attempt failed before anything of it was passed on; the event loop says what follows.
+    var failure: AttemptFailure?
     var head: UpstreamHead?
     var body: ByteBuffer?
     var summary: UpstreamSummary?

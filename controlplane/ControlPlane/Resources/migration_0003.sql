@@ -1,0 +1,1 @@
+../../../schemas/postgres/0003_provider_timeouts.sql
