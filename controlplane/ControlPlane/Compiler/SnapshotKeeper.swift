@@ -46,7 +46,7 @@ final class SnapshotKeeper: Sendable {
     private func look() async {
         do {
             if try await isBehind() {
-                let snapshot = try await compiler.compile()
+                let snapshot = try await compiler.compile(after: holder.current)
                 holder.accept(snapshot)
                 logger.debug(
                     "snapshot compiled",

@@ -44,7 +44,8 @@ final class SnapshotTaker {
     private let logger: Logger
     private let onSnapshot: @Sendable (EnforcedSnapshot) -> Void
     private var gate = SnapshotGate()
-    private var chunks: [Digest: [UInt8]] = [:]
+    /// What is enforced; the next one takes over from it what is equal.
+    private var current: EnforcedSnapshot?
     /// Good chunks of a snapshot that was not whole; the next attempt need not fetch them again.
     private var spareChunks: [Digest: [UInt8]] = [:]
     private var inHand: Offer?
@@ -91,7 +92,8 @@ final class SnapshotTaker {
     func takeFromDisk() {
         for copy in store.copies(verifyingKey: configuration.verifyingKey) {
             do throws(SnapshotError) {
-                return try build(copy.manifest, copy.content, copy.encoded.chunks, from: .disk)
+                _ = try build(copy.manifest, copy.encoded.chunks, from: .disk)
+                return
             } catch {
                 logger.error("a last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
             }
@@ -150,63 +152,67 @@ final class SnapshotTaker {
         case .same:
             confirm(manifest.identity)
             end(.same)
-        case .take: fetchMissing(of: manifest, offer)
+        case .take: gather(manifest, offer, spareChunks)
         }
     }
 
-    private func fetchMissing(of manifest: Manifest, _ offer: Offer) {
-        var held: [Digest: [UInt8]] = [:]
-        var missing: Set<ChunkFetch.Wanted> = []
-        for chunk in manifest.chunks {
-            if let bytes = chunks[chunk.digest] ?? spareChunks[chunk.digest] {
-                held[chunk.digest] = bytes
-            } else {
-                missing.insert(ChunkFetch.Wanted(digest: chunk.digest, byteCount: chunk.size))
-            }
+    /// Fetches what is known to be missing, then what its pages name, until all is there.
+    private func gather(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) {
+        let missing: [ChunkReference]
+        do throws(SnapshotError) {
+            missing = try SnapshotDecoder.missing(manifest, enforced: current) { gathered[$0] }
+        } catch {
+            return condemn(offer, error)
         }
-        let fromMemory = UInt64(held.count)
-        let fetch = ChunkFetch(Array(missing), redis: redis(offer.source), control: control) { [weak self] outcome in
+        guard !missing.isEmpty else { return finish(manifest, offer, gathered) }
+        let wanted = missing.map { ChunkFetch.Wanted(digest: $0.digest, byteCount: $0.size) }
+        let fetch = ChunkFetch(wanted, redis: redis(offer.source), control: control) { [weak self] outcome in
             guard let self else { return }
             self.fetch = nil
             self.shared.update { status in
-                status.chunksFromMemory += fromMemory
                 status.chunksFromRedis += outcome.fromRedis
                 status.chunksFromControl += outcome.fromControl
             }
-            let gathered = held.merging(outcome.chunks) { _, new in new }
-            if let trouble = outcome.trouble {
-                self.spareChunks = gathered
-                return self.refuse(trouble)
+            let gathered = gathered.merging(outcome.chunks) { _, new in new }
+            guard let trouble = outcome.trouble else { return self.gather(manifest, offer, gathered) }
+            do throws(SnapshotError) {
+                // Of this manifest alone, so that a row of such attempts does not fill the memory.
+                self.spareChunks = try SnapshotDecoder.present(manifest, enforced: self.current) { gathered[$0] }
+            } catch {
+                return self.condemn(offer, error)
             }
-            self.finish(manifest, offer, gathered)
+            self.refuse(trouble)
         }
         self.fetch = fetch
         fetch.start()
     }
 
     private func finish(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) {
+        let snapshot: EnforcedSnapshot
         do throws(SnapshotError) {
-            let content = try SnapshotDecoder.content(manifest: manifest) { digest in gathered[digest] }
-            try build(manifest, content, gathered, from: offer.source)
+            snapshot = try build(manifest, gathered, from: offer.source)
         } catch {
-            // Every chunk is what its digest says, so a second look would find the same.
-            condemned = offer.digest
-            spareChunks = [:]
-            return refuse("\(error)")
+            return condemn(offer, error)
         }
-        store.save(manifest: offer.manifest, chunks: gathered)
+        store.save(manifest: offer.manifest, of: snapshot)
         end(.swapped)
+    }
+
+    /// Every chunk is what its digest says, so a second look would find the same.
+    private func condemn(_ offer: Offer, _ error: SnapshotError) {
+        condemned = offer.digest
+        spareChunks = [:]
+        refuse("\(error)")
     }
 
     private func build(
         _ manifest: Manifest,
-        _ content: SnapshotContent,
         _ gathered: [Digest: [UInt8]],
         from source: SnapshotSource
-    ) throws(SnapshotError) {
-        let snapshot = try EnforcedSnapshot(manifest: manifest, content: content, registry: registry)
+    ) throws(SnapshotError) -> EnforcedSnapshot {
+        let snapshot = try EnforcedSnapshot(manifest: manifest, replacing: current, registry: registry) { gathered[$0] }
         let identity = manifest.identity
-        chunks = gathered
+        current = snapshot
         spareChunks = [:]
         condemned = nil
         lastRefused = nil
@@ -222,6 +228,7 @@ final class SnapshotTaker {
             status.confirmedAt = source == .disk ? nil : .now
             status.refusal = nil
             status.swaps += 1
+            status.chunksFromMemory += UInt64(max(0, snapshot.chunkCount - gathered.count))
         }
         logger.info(
             "a snapshot is enforced",
@@ -231,6 +238,7 @@ final class SnapshotTaker {
             ]
         )
         onChange(identity)
+        return snapshot
     }
 
     private func refuse(_ reason: String) {

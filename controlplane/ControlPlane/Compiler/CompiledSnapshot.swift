@@ -1,0 +1,37 @@
+// One version of the configuration, compiled: what is given to nodes, and what the next version is made from.
+
+import Snapshot
+
+/// A compiled configuration.
+struct CompiledSnapshot: Sendable {
+    let lineage: String
+    let version: UInt64
+    /// When its version was made, in milliseconds since the Unix epoch.
+    let createdAt: Int64
+    let encoded: EncodedSnapshot
+    /// The chunks, to be changed into those of the next version.
+    let image: SnapshotImage
+    /// The scopes of the policies of single apps and keys, which go when their app does.
+    let scopes: [String: PolicyScope]
+    let counts: Counts
+    let compileMicroseconds: Int64
+
+    /// How much it holds.
+    struct Counts: Sendable {
+        var apps: Int
+        var keys: Int
+        var policies: Int
+        var providers: Int
+        var models: Int
+    }
+
+    /// What names it in the `weir:{snapshot}:position` key and on the channel.
+    var position: String { "\(lineage) \(version)" }
+}
+
+/// A row that cannot be enforced; the last good snapshot stays.
+struct CompileError: Error, Sendable {
+    let resource: String
+    let id: String
+    let reason: String
+}
