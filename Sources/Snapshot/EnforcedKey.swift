@@ -56,6 +56,8 @@ public final class EnforcedKey: Sendable {
     public let digest: Digest
     /// A revoked key opens nothing.
     public let isRevoked: Bool
+    /// When it was made, in milliseconds since the Unix epoch.
+    public let createdAt: Int64
     /// When it stops working, in milliseconds since the Unix epoch; nil for never.
     public let expiresAt: Int64?
     /// The policies of everyone, of the app and of the key, in the order in which they are decided.
@@ -77,6 +79,7 @@ public final class EnforcedKey: Sendable {
         self.app = app
         digest = record.digest
         isRevoked = record.isRevoked
+        createdAt = record.createdAt
         expiresAt = record.expiresAt
         self.rules = rules.rules
         maxBodyBytes = rules.maxBodyBytes

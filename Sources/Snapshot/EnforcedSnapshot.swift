@@ -90,6 +90,13 @@ public final class EnforcedSnapshot: Sendable {
         model(named: name.span)
     }
 
+    /// Calls `body` with each key, in no order.
+    ///
+    /// Costs time linear in the keys; for a change of lineage, not for a request.
+    public func forEachKey(_ body: (EnforcedKey) -> Void) {
+        for key in keys.values { body(key) }
+    }
+
     /// All keys in the order of their ids, for people; not for a request.
     var sortedKeys: [EnforcedKey] {
         keys.values.sorted { $0.keyID.precedes($1.keyID) }

@@ -13,6 +13,7 @@ enum Migrations {
     private static let files: [(name: String, sql: [UInt8])] = [
         ("0001_foundation", PackageResources.migration_0001_sql),
         ("0002_model_tokens", PackageResources.migration_0002_sql),
+        ("0004_distribution", PackageResources.migration_0004_sql),
     ]
 
     /// Runs what has not been run.
