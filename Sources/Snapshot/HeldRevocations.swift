@@ -89,9 +89,8 @@ public struct HeldRevocations: Sendable, Equatable {
         var keys: Set<KeyID> = []
         for _ in 0..<(try reader.count(max: maxKeys, bytesEach: 16)) {
             let start = reader.offset
-            guard let key = KeyID(ascii: try reader.raw(count: 16).span) else {
-                throw CodecError(.invalid, offset: start)
-            }
+            let bytes = try reader.raw(count: 16)
+            guard let key = KeyID(ascii: bytes.span) else { throw CodecError(.invalid, offset: start) }
             keys.insert(key)
         }
         guard reader.offset == end else { throw CodecError(.trailingBytes, offset: reader.offset) }

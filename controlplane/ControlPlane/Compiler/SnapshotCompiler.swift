@@ -14,6 +14,10 @@ struct CompiledSnapshot: Sendable {
     /// When its version was made, in milliseconds since the Unix epoch.
     let createdAt: Int64
     let encoded: EncodedSnapshot
+    /// What a share of the nodes enforces in place of some of its chunks; nil while no canary is open.
+    let canary: CompiledCanary?
+    /// false after a restore, until an admin has looked at it.
+    let isLineageConfirmed: Bool
     let counts: Counts
     let compileMicroseconds: Int64
 
@@ -24,6 +28,12 @@ struct CompiledSnapshot: Sendable {
         let policies: Int
         let providers: Int
         let models: Int
+    }
+
+    /// Its chunks and those of its canary.
+    var allChunks: [Digest: [UInt8]] {
+        guard let canary else { return encoded.chunks }
+        return encoded.chunks.merging(canary.encoded.chunks) { chunk, _ in chunk }
     }
 
     /// What names it in the `weir:{snapshot}:position` key and on the channel.
@@ -48,7 +58,7 @@ final class SnapshotCompiler: Sendable {
 
     /// Reads and compiles the configuration as it is now.
     ///
-    /// Costs six queries and time linear in the rows.
+    /// Costs seven queries and time linear in the rows.
     func compile() async throws -> CompiledSnapshot {
         let clock = ContinuousClock()
         let start = clock.now
@@ -74,6 +84,8 @@ final class SnapshotCompiler: Sendable {
             version: rows.version,
             createdAt: rows.changedAt,
             encoded: encoded,
+            canary: try rows.canary.map { try canary(Canary($0), content.policies, encoded) },
+            isLineageConfirmed: rows.isLineageConfirmed,
             counts: CompiledSnapshot.Counts(
                 apps: content.apps.count,
                 keys: rows.keys.count,
@@ -121,44 +133,73 @@ final class SnapshotCompiler: Sendable {
     private func policies(_ rows: ConfigurationRows) throws -> [PolicyRecord] {
         try rows.policies.map { row in
             let policy = try PolicyRow(row)
-            let scope: PolicyScope
-            switch policy.scope {
-            case .global: scope = .global
-            case .app(let id): scope = .app(id)
-            case .key(let text):
-                guard let id = KeyID(text) else {
-                    throw CompileError(resource: "policy", id: policy.id, reason: "its key's id is malformed")
-                }
-                scope = .key(id)
-            }
-            return PolicyRecord(
-                id: policy.id,
-                name: policy.name,
-                kind: policy.policyKind,
-                scope: scope,
-                mode: policy.mode == "shadow" ? .shadow : .enforce,
-                onError: policy.onError == "allow" ? .allow : .deny,
-                priority: policy.priority.map { Int32(clamping: $0) },
-                createdAt: policy.createdAt,
-                sequence: UInt64(policy.sequence),
-                program: try program(of: policy)
-            )
+            return try record(policy, program: try program(of: policy))
         }
+    }
+
+    private func record(_ policy: PolicyRow, program: [UInt8]) throws -> PolicyRecord {
+        let scope: PolicyScope
+        switch policy.scope {
+        case .global: scope = .global
+        case .app(let id): scope = .app(id)
+        case .key(let text):
+            guard let id = KeyID(text) else {
+                throw CompileError(resource: "policy", id: policy.id, reason: "its key's id is malformed")
+            }
+            scope = .key(id)
+        }
+        return PolicyRecord(
+            id: policy.id,
+            name: policy.name,
+            kind: policy.policyKind,
+            scope: scope,
+            mode: policy.mode == "shadow" ? .shadow : .enforce,
+            onError: policy.onError == "allow" ? .allow : .deny,
+            priority: policy.priority.map { Int32(clamping: $0) },
+            createdAt: policy.createdAt,
+            sequence: UInt64(policy.sequence),
+            program: program
+        )
+    }
+
+    /// The canary's side of this snapshot: the same policies but for the one that it changes.
+    private func canary(
+        _ canary: Canary,
+        _ stable: [PolicyRecord],
+        _ base: EncodedSnapshot
+    ) throws -> CompiledCanary {
+        var policies = stable.filter { $0.id != canary.policy.id }
+        if canary.action != .delete, canary.policy.isEnabled {
+            policies.append(try record(canary.policy, program: try compile(canary.policy)))
+        }
+        let encoded = try SnapshotEncoder.encodeCanary(
+            changing: canary.policy.id,
+            to: policies,
+            base: base,
+            id: canary.id,
+            threshold: canary.threshold,
+            signingKey: signingKey
+        )
+        return CompiledCanary(id: canary.id, threshold: canary.threshold, encoded: encoded)
     }
 
     private func program(of policy: PolicyRow) throws -> [UInt8] {
         let cached = programs.withLock { $0[policy.id] }
         if let cached, cached.version == policy.version { return cached.program }
-        guard let kind = store.registry.kind(named: policy.policyKind) else {
-            throw CompileError(resource: "policy", id: policy.id, reason: "its kind is not registered here")
-        }
-        let program = try kind.compile(ConfigValue(policy.config))
+        let program = try compile(policy)
         programs.withLock { programs in
             // A bound, not a policy: forgetting all of them costs one slow compile.
             if programs.count > 100_000 { programs.removeAll() }
             programs[policy.id] = CachedProgram(version: policy.version, program: program)
         }
         return program
+    }
+
+    private func compile(_ policy: PolicyRow) throws -> [UInt8] {
+        guard let kind = store.registry.kind(named: policy.policyKind) else {
+            throw CompileError(resource: "policy", id: policy.id, reason: "its kind is not registered here")
+        }
+        return try kind.compile(ConfigValue(policy.config))
     }
 
     private func providers(_ rows: ConfigurationRows) throws -> [ProviderRecord] {
@@ -219,6 +260,16 @@ final class SnapshotCompiler: Sendable {
     }
 }
 
+/// A canary's side of a snapshot.
+struct CompiledCanary: Sendable {
+    let id: String
+    let threshold: UInt64
+    let encoded: EncodedCanary
+
+    /// Whether a node enforces it.
+    func includes(nodeID: String) -> Bool { SnapshotCanary.rank(of: nodeID, id: id) <= threshold }
+}
+
 /// A row that cannot be enforced; the last good snapshot stays.
 struct CompileError: Error, Sendable {
     let resource: String
@@ -231,6 +282,8 @@ private struct ConfigurationRows: Sendable {
     let version: UInt64
     let lineage: String
     let changedAt: Int64
+    let isLineageConfirmed: Bool
+    let canary: PostgresRow?
     let apps: [PostgresRow]
     let keys: [PostgresRow]
     let policies: [PostgresRow]
@@ -239,7 +292,7 @@ private struct ConfigurationRows: Sendable {
     let routes: [PostgresRow]
 
     static func read(_ session: PostgresConnection) async throws -> ConfigurationRows {
-        let heads = try await session.query("SELECT version, lineage, changed_at FROM configuration")
+        let heads = try await session.query("SELECT version, lineage, changed_at, lineage_confirmed FROM configuration")
         guard let head = heads.first else {
             throw CompileError(resource: "configuration", id: "", reason: "its row is missing")
         }
@@ -247,6 +300,8 @@ private struct ConfigurationRows: Sendable {
             version: UInt64(try head.int("version")),
             lineage: hex(try head.bytes("lineage")),
             changedAt: try head.milliseconds("changed_at"),
+            isLineageConfirmed: try head.bool("lineage_confirmed"),
+            canary: try await session.query(Canary.select).first,
             apps: try await session.query(App.select),
             keys: try await session.query(
                 "SELECT id, app_id, name, digest, tags, created_at, expires_at, revoked_at FROM keys ORDER BY sequence"

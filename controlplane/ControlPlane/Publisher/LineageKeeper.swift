@@ -67,19 +67,19 @@ final class LineageKeeper: Sendable {
 
     private func judge(_ evidence: Evidence) async throws {
         let rows = try await store.pool.query("SELECT version, lineage FROM configuration")
-        guard let row = rows.first, try hex(row.bytes("lineage")) == evidence.lineage,
-            try UInt64(row.int("version")) < evidence.version
-        else { return }
-        let lineage = try await store.pool.transaction { session in
+        guard let row = rows.first else { return }
+        let (lineage, version) = (hex(try row.bytes("lineage")), UInt64(try row.int("version")))
+        guard lineage == evidence.lineage, version < evidence.version else { return }
+        let begun = try await store.pool.transaction { session in
             try await Self.begin(session, because: evidence)
         }
-        guard let lineage else { return }
+        guard let begun else { return }
         changes.add()
         logger.error(
             "the database was set back: a new lineage begins; nodes hold on to revocations until it is confirmed",
             metadata: [
                 "witness": "\(evidence.witness)", "seen_version": "\(evidence.version)",
-                "database_version": "\(try row.int("version"))", "lineage": "\(lineage)",
+                "database_version": "\(version)", "lineage": "\(begun)",
             ]
         )
         store.committed.notify()
