@@ -61,6 +61,7 @@ public final class GatewayServer: Sendable {
             registry: .standard,
             counters: counters,
             logger: logger,
+            onHeldKeys: { keys in for pair in pairs { pair.hold(keys) } },
             onSnapshot: { snapshot in
                 Vocabularies.load(for: snapshot, logger)
                 let active = ActiveSnapshot(snapshot, fleetKey: fleetKey, calibrations: calibrations) {

@@ -20,6 +20,7 @@ final class NodeCore {
         shared: NodeShared,
         store: LastKnownGoodKeeper,
         logger: Logger,
+        onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void,
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
     ) {
         control = ControlClient(reactor: reactor, configuration: configuration)
@@ -44,6 +45,7 @@ final class NodeCore {
             shared: shared,
             store: store,
             logger: logger,
+            onHeldKeys: onHeldKeys,
             onSnapshot: onSnapshot
         )
         follower = SnapshotFollower(
@@ -58,6 +60,7 @@ final class NodeCore {
             if let enforced { follower?.enforced(enforced) }
             reporter?.reportNow()
         }
+        reporter.onConfirmedLineage = { [weak taker] lineage in taker?.confirmLineage(lineage) }
     }
 
     func receive(_ message: NodeMessage) {

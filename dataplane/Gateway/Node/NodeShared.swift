@@ -2,6 +2,7 @@
 // way to the shipper, and one atomic that the request path reads.
 
 import Ledger
+import Reactor
 import Synchronization
 
 /// The meeting place of the agent's thread and all others.
@@ -12,12 +13,18 @@ final class NodeShared: Sendable {
         var isClosed = false
     }
 
+    /// DESIGN §5: memory is believed for so long without a heartbeat or a poll that confirms it.
+    private static let freshMilliseconds: Int64 = 30_000
+
     private let status = Mutex(NodeStatus())
     private let inbox = Mutex(Inbox())
     private let inboxCapacity: Int
     private let wakeCount: Int
     /// Nodes that serve, 1 or more.
     let liveNodes = Atomic<Int>(1)
+    /// Until when what is enforced counts as fresh, by the wall clock in milliseconds: requests compare the time that
+    /// they have read anyway, so that a process which was stopped for a while does not take itself for fresh.
+    private let freshUntil = Atomic<Int64>(0)
     /// Set when a drain has nothing left to ship.
     let isDrained = Atomic<Bool>(false)
 
@@ -36,6 +43,15 @@ final class NodeShared: Sendable {
         current.liveNodes = liveNodes.load(ordering: .relaxed)
         return current
     }
+
+    /// Redis or the control plane says that nothing newer exists.
+    func confirm() {
+        status.withLock { $0.confirmedAt = .now }
+        freshUntil.store(WallClock.milliseconds + Self.freshMilliseconds, ordering: .relaxed)
+    }
+
+    /// Whether what is enforced was confirmed within the last 30 s; costs one load.
+    func isFresh(at milliseconds: Int64) -> Bool { milliseconds <= freshUntil.load(ordering: .relaxed) }
 
     /// Changes the status; only the agent's thread does.
     func update(_ change: (inout NodeStatus) -> Void) { status.withLock { change(&$0) } }

@@ -21,13 +21,20 @@ final class SnapshotTaker {
 
     private final class Offer {
         let manifest: [UInt8]
+        let notice: [UInt8]?
         let digest: Digest
         let source: SnapshotSource
         var done: [(Outcome) -> Void]
 
-        init(_ manifest: [UInt8], _ source: SnapshotSource, _ done: @escaping (Outcome) -> Void) {
+        init(
+            _ manifest: [UInt8],
+            _ notice: [UInt8]?,
+            _ source: SnapshotSource,
+            _ done: @escaping (Outcome) -> Void
+        ) {
             self.manifest = manifest
-            digest = SHA256.digest(manifest)
+            self.notice = notice
+            digest = SHA256.digest(manifest + (notice ?? []))
             self.source = source
             self.done = [done]
         }
@@ -35,6 +42,8 @@ final class SnapshotTaker {
 
     /// What is enforced, to be announced to the tracker and to the control plane.
     private(set) var enforced: SnapshotIdentity?
+    /// The canary whose chunks are enforced with it.
+    private(set) var enforcedCanary: String?
 
     private let configuration: NodeConfiguration
     private let registry: PolicyRegistry
@@ -42,7 +51,11 @@ final class SnapshotTaker {
     private let shared: NodeShared
     private let store: LastKnownGoodKeeper
     private let logger: Logger
+    private let onHeldKeys: @Sendable (Set<KeyID>) -> Void
     private let onSnapshot: @Sendable (EnforcedSnapshot) -> Void
+    /// What the workers have, to compare a restored database with.
+    private var snapshot: EnforcedSnapshot?
+    private var held = HeldRevocations(lineage: "", keys: [])
     private var gate = SnapshotGate()
     private var chunks: [Digest: [UInt8]] = [:]
     /// Good chunks of a snapshot that was not whole; the next attempt need not fetch them again.
@@ -52,7 +65,7 @@ final class SnapshotTaker {
     private var fetch: ChunkFetch?
     /// A manifest whose content was whole and bad: it can never become good.
     private var condemned: Digest?
-    private var lastRefused: (digest: Digest, reason: String)?
+    private var lastRefused: (digest: Digest, refusal: SnapshotRefusal)?
 
     /// Where the chunks of a manifest from that source are looked for first; nil while Redis is known to be out.
     var redis: (SnapshotSource) -> RedisConnection? = { _ in nil }
@@ -68,6 +81,7 @@ final class SnapshotTaker {
     ///   - shared: the status that this writes.
     ///   - store: keeps what is enforced for the next start.
     ///   - logger: for swaps and refusals.
+    ///   - onHeldKeys: gets the keys to refuse although the snapshot admits them.
     ///   - onSnapshot: gets each snapshot that is to be enforced.
     init(
         configuration: NodeConfiguration,
@@ -76,6 +90,7 @@ final class SnapshotTaker {
         shared: NodeShared,
         store: LastKnownGoodKeeper,
         logger: Logger,
+        onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void,
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
     ) {
         self.configuration = configuration
@@ -84,14 +99,16 @@ final class SnapshotTaker {
         self.shared = shared
         self.store = store
         self.logger = logger
+        self.onHeldKeys = onHeldKeys
         self.onSnapshot = onSnapshot
     }
 
     /// Enforces the last-known-good copy: the newer of the two that this build can enforce.
     func takeFromDisk() {
+        loadHeld()
         for copy in store.copies(verifyingKey: configuration.verifyingKey) {
             do throws(SnapshotError) {
-                return try build(copy.manifest, copy.content, copy.encoded.chunks, from: .disk)
+                return try build(copy.manifest, copy.content, copy.encoded.chunks, nil, from: .disk)
             } catch {
                 logger.error("a last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
             }
@@ -101,8 +118,19 @@ final class SnapshotTaker {
     /// Takes a manifest over if it is newer and good.
     ///
     /// Joins the one in hand when it is the same; else it waits, and takes the place of one that waits already.
-    func offer(_ manifest: [UInt8], from source: SnapshotSource, _ done: @escaping (Outcome) -> Void) {
-        let offer = Offer(manifest, source, done)
+    ///
+    /// - Parameters:
+    ///   - manifest: bytes from anywhere.
+    ///   - notice: the canary's that came with it, from anywhere too.
+    ///   - source: who offers.
+    ///   - done: called once.
+    func offer(
+        _ manifest: [UInt8],
+        notice: [UInt8]?,
+        from source: SnapshotSource,
+        _ done: @escaping (Outcome) -> Void
+    ) {
+        let offer = Offer(manifest, notice, source, done)
         guard let inHand else { return begin(offer) }
         if inHand.digest == offer.digest {
             inHand.done.append(done)
@@ -119,10 +147,8 @@ final class SnapshotTaker {
     /// The control plane or a signed head says that this is the newest: a refusal before it is history.
     func confirm(_ identity: SnapshotIdentity) {
         guard identity == enforced else { return }
-        shared.update { status in
-            status.refusal = nil
-            status.confirmedAt = .now
-        }
+        shared.confirm()
+        shared.update { $0.refusal = nil }
         guard lastRefused != nil else { return }
         lastRefused = nil
         onChange(nil)
@@ -140,24 +166,45 @@ final class SnapshotTaker {
         inHand = offer
         guard offer.digest != condemned else { return end(.refused) }
         let manifest: Manifest
+        let canary: SnapshotCanary?
         do throws(SnapshotError) {
             manifest = try SnapshotDecoder.manifest(offer.manifest, verifyingKey: configuration.verifyingKey)
+            canary = try self.canary(of: offer, manifest)
         } catch {
-            return refuse("\(error)")
+            return refuse(SnapshotRefusal(error))
         }
         switch gate.judge(manifest.identity, createdAt: manifest.createdAt) {
-        case .refuse(let reason): refuse(reason)
+        case .refuse(let refusal): refuse(refusal)
         case .same:
+            // A node that came from its disk has the version without the canary's chunks.
+            if let canary, canary.id != enforcedCanary { return fetchMissing(of: manifest, canary, offer) }
             confirm(manifest.identity)
             end(.same)
-        case .take: fetchMissing(of: manifest, offer)
+        case .take: fetchMissing(of: manifest, canary, offer)
         }
     }
 
-    private func fetchMissing(of manifest: Manifest, _ offer: Offer) {
+    /// The canary that this node is in; nil when there is none, or none for this node or this manifest.
+    private func canary(of offer: Offer, _ manifest: Manifest) throws(SnapshotError) -> SnapshotCanary? {
+        guard let notice = offer.notice else { return nil }
+        let canary = try SnapshotCanary(notice, verifyingKey: configuration.verifyingKey)
+        guard canary.lineage == manifest.lineage, canary.version == manifest.version,
+            canary.includes(nodeID: configuration.nodeID)
+        else { return nil }
+        return canary
+    }
+
+    /// Fetches what is named and not held; with a canary what it replaces too, since the copy on disk is without it.
+    private func fetchMissing(of manifest: Manifest, _ canary: SnapshotCanary?, _ offer: Offer) {
         var held: [Digest: [UInt8]] = [:]
         var missing: Set<ChunkFetch.Wanted> = []
-        for chunk in manifest.chunks {
+        let replacing: [ChunkReference]
+        do throws(SnapshotError) {
+            replacing = try canary.map { canary throws(SnapshotError) in try manifest.applying(canary).chunks } ?? []
+        } catch {
+            return refuse(SnapshotRefusal(error))
+        }
+        for chunk in manifest.chunks + replacing {
             if let bytes = chunks[chunk.digest] ?? spareChunks[chunk.digest] {
                 held[chunk.digest] = bytes
             } else {
@@ -172,36 +219,78 @@ final class SnapshotTaker {
                 status.chunksFromMemory += fromMemory
                 status.chunksFromRedis += outcome.fromRedis
                 status.chunksFromControl += outcome.fromControl
+                status.redisHits += outcome.fromRedis
+                status.redisMisses += outcome.redisMisses
+                status.controlHits += outcome.fromControl
+                status.controlMisses += outcome.controlMisses
             }
             let gathered = held.merging(outcome.chunks) { _, new in new }
             if let trouble = outcome.trouble {
                 self.spareChunks = gathered
-                return self.refuse(trouble)
+                return self.refuse(SnapshotRefusal(.missingChunk, trouble))
             }
-            self.finish(manifest, offer, gathered)
+            self.finish(manifest, canary, offer, gathered)
         }
         self.fetch = fetch
         fetch.start()
     }
 
-    private func finish(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) {
-        do throws(SnapshotError) {
-            let content = try SnapshotDecoder.content(manifest: manifest) { digest in gathered[digest] }
-            try build(manifest, content, gathered, from: offer.source)
-        } catch {
-            // Every chunk is what its digest says, so a second look would find the same.
-            condemned = offer.digest
-            spareChunks = [:]
-            return refuse("\(error)")
+    private func finish(
+        _ manifest: Manifest,
+        _ canary: SnapshotCanary?,
+        _ offer: Offer,
+        _ gathered: [Digest: [UInt8]]
+    ) {
+        var trouble: SnapshotRefusal?
+        if let canary {
+            do throws(SnapshotError) {
+                try build(from: try manifest.applying(canary), gathered, canary, offer)
+                return end(.swapped)
+            } catch {
+                // What all others enforce is better than what was enforced before: a canary that this node cannot
+                // enforce must not keep it from the changes that come meanwhile.
+                trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(error)")
+            }
         }
-        store.save(manifest: offer.manifest, chunks: gathered)
-        end(.swapped)
+        var outcome = Outcome.same
+        if manifest.identity != enforced {
+            do throws(SnapshotError) {
+                try build(from: manifest, gathered, nil, offer)
+                outcome = .swapped
+            } catch {
+                trouble = SnapshotRefusal(error)
+            }
+        }
+        guard let trouble else { return end(outcome) }
+        // Every chunk is what its digest says, so a second look would find the same.
+        condemned = offer.digest
+        spareChunks = [:]
+        refuse(trouble, outcome: outcome == .swapped ? .swapped : .refused)
+    }
+
+    private func build(
+        from manifest: Manifest,
+        _ gathered: [Digest: [UInt8]],
+        _ canary: SnapshotCanary?,
+        _ offer: Offer
+    ) throws(SnapshotError) {
+        let content = try SnapshotDecoder.content(manifest: manifest) { digest in gathered[digest] }
+        try build(manifest, content, gathered, canary?.id, from: offer.source)
+        var stored = gathered
+        if canary != nil {
+            // The copy on disk is the last known good: without the canary, that is.
+            let base = try SnapshotDecoder.manifest(offer.manifest, verifyingKey: configuration.verifyingKey)
+            let named = Set(base.chunks.map(\.digest))
+            stored = gathered.filter { named.contains($0.key) }
+        }
+        store.save(manifest: offer.manifest, chunks: stored)
     }
 
     private func build(
         _ manifest: Manifest,
         _ content: SnapshotContent,
         _ gathered: [Digest: [UInt8]],
+        _ canary: String?,
         from source: SnapshotSource
     ) throws(SnapshotError) {
         let snapshot = try EnforcedSnapshot(manifest: manifest, content: content, registry: registry)
@@ -210,19 +299,23 @@ final class SnapshotTaker {
         spareChunks = [:]
         condemned = nil
         lastRefused = nil
+        holdRevocations(before: snapshot)
+        self.snapshot = snapshot
         enforced = identity
+        enforcedCanary = canary
         gate.enforced(identity, createdAt: manifest.createdAt)
         onSnapshot(snapshot)
         let createdAt = manifest.createdAt
         shared.update { status in
             status.version = identity.version
             status.lineage = identity.lineage
+            status.canary = canary
             status.createdAt = createdAt
             status.source = source
-            status.confirmedAt = source == .disk ? nil : .now
             status.refusal = nil
             status.swaps += 1
         }
+        if source != .disk { shared.confirm() }
         logger.info(
             "a snapshot is enforced",
             metadata: [
@@ -233,21 +326,68 @@ final class SnapshotTaker {
         onChange(identity)
     }
 
-    private func refuse(_ reason: String) {
+    private func refuse(_ refusal: SnapshotRefusal, outcome: Outcome = .refused) {
         guard let offer = inHand else { return }
-        if lastRefused?.digest != offer.digest || lastRefused?.reason != reason {
-            lastRefused = (offer.digest, reason)
+        if lastRefused?.digest != offer.digest || lastRefused?.refusal != refusal {
+            lastRefused = (offer.digest, refusal)
+            let index = RefusalClass.allCases.firstIndex(of: refusal.kind) ?? 0
             shared.update { status in
-                status.refusal = reason
-                status.nacks += 1
+                status.refusal = refusal.reason
+                status.nacksByClass[index] += 1
             }
             logger.error(
                 "a snapshot was refused; the old one stays",
-                metadata: ["reason": "\(reason)", "source": "\(offer.source.rawValue)"]
+                metadata: ["reason": "\(refusal.reason)", "source": "\(offer.source.rawValue)"]
             )
             onChange(nil)
         }
-        end(.refused)
+        end(outcome)
+    }
+
+    // MARK: A restored database
+
+    /// An admin has looked at the lineage: its revocations are all there are.
+    func confirmLineage(_ lineage: String) {
+        guard lineage == enforced?.lineage, !held.keys.isEmpty else { return }
+        logger.info("the lineage is confirmed", metadata: ["released_keys": "\(held.keys.count)"])
+        hold(HeldRevocations(lineage: lineage, keys: []))
+    }
+
+    private func loadHeld() {
+        do {
+            guard let stored = try HeldRevocations.load(directory: configuration.dataDirectory) else { return }
+            held = stored
+            onHeldKeys(held.keys)
+            let count = held.keys.count
+            shared.update { $0.heldRevocations = count }
+        } catch {
+            logger.error("the list of held revocations cannot be read", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    /// Before another lineage is enforced: what the old one revoked stays refused, on disk first.
+    private func holdRevocations(before restored: EnforcedSnapshot) {
+        guard let replaced = snapshot, replaced.lineage != restored.lineage else { return }
+        let keys = HeldRevocations.needed(replacing: replaced, by: restored, held: held.keys)
+        logger.warning(
+            "another lineage: the database was restored",
+            metadata: ["lineage": "\(restored.lineage)", "held_revocations": "\(keys.count)"]
+        )
+        hold(HeldRevocations(lineage: restored.lineage, keys: keys))
+    }
+
+    /// Rare, and it must be on disk before the new lineage is: so it is written here, on the node's own thread.
+    private func hold(_ revocations: HeldRevocations) {
+        held = revocations
+        let count = held.keys.count
+        shared.update { $0.heldRevocations = count }
+        onHeldKeys(held.keys)
+        do throws(DiskError) {
+            try held.save(directory: configuration.dataDirectory)
+        } catch {
+            logger.error("held revocations will not outlive a restart", metadata: ["reason": "\(error)"])
+        }
+        onChange(nil)
     }
 
     private func end(_ outcome: Outcome) {
