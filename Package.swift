@@ -129,13 +129,14 @@ let package = Package(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", hummingbird,
+                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry", hummingbird,
                 logging, .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [
                 .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/migration_0002.sql"),
-                .embedInCode("Resources/migration_0003.sql"), .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/migration_0003.sql"), .embedInCode("Resources/migration_0004.sql"),
+                .embedInCode("Resources/openapi.yaml"),
                 .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
         ),

@@ -88,10 +88,20 @@ import Yams
             called.insert(operation)
         }
         for (operation, path) in [
-            ("getHealth", "/healthz"), ("getReadiness", "/readyz"), ("getDescription", "/v1/openapi.yaml"),
+            ("getHealth", "/healthz"), ("getReadiness", "/readyz"), ("getMetrics", "/metrics"),
+            ("getLineage", "/v1/snapshots/lineage"),
+            ("getDescription", "/v1/openapi.yaml"),
             ("getUsage", "/v1/usage?group_by=key,model,hour"), ("getRequest", "/v1/requests/r-1"),
             ("listNodes", "/v1/nodes"), ("getCurrentSnapshot", "/v1/snapshots/current"), ("listAudit", "/v1/audit"),
         ] { _ = try await call(operation, "GET", path) }
+        for close in ["promote", "abort"] {
+            #expect(try await plane.send("PUT", "\(policyPath)?canary=50%", policy).status == 200)
+            _ = try await call("getCanary", "GET", "/v1/snapshots/canary")
+            _ = try await call("\(close)Canary", "POST", "/v1/snapshots/canary/\(close)")
+        }
+        _ = try await call("beginLineage", "POST", "/v1/snapshots/lineage")
+        _ = try await call("confirmLineage", "POST", "/v1/snapshots/lineage/confirm")
+        _ = try await call("listAudit", "GET", "/v1/audit")
         for (operation, path) in [
             ("revokeKey", key), ("deleteModel", modelPath), ("deleteProvider", providerPath),
             ("deletePolicy", policyPath), ("deleteApp", app),

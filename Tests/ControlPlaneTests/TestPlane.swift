@@ -213,9 +213,16 @@ final class TestPlane: Sendable {
     }
 
     /// A node's report that it enforces a version.
-    func report(node: String, version: Int64, lineage: String, status: String = "ack") async throws -> Reply {
+    func report(
+        node: String,
+        boot: String = "boot-1",
+        version: Int64,
+        lineage: String,
+        canary: String = "",
+        status: String = "ack"
+    ) async throws -> Reply {
         let body = """
-            {"boot_id":"boot-1","url":"http://127.0.0.1:1","version":\(version),"lineage":"\(lineage)",\
+            {"boot_id":"\(boot)","canary":"\(canary)","url":"http://127.0.0.1:1","version":\(version),"lineage":"\(lineage)",\
             "status":"\(status)","started_at_ms":1,"snapshot_source":"redis"}
             """
         return try await sendAsNode(

@@ -185,7 +185,8 @@ final class FakeControlPlane: Sendable {
 
     private func manifest(_ call: Call) -> [UInt8]? {
         state.withLock { $0.manifestCalls.append(call.query) }
-        let wait = call.query.hasPrefix("wait=") ? Double(call.query.dropFirst(5)) ?? 0 : 0
+        let parameters = call.query.split(separator: "&")
+        let wait = parameters.first { $0.hasPrefix("wait=") }.flatMap { Double($0.dropFirst(5)) } ?? 0
         let end = Date(timeIntervalSinceNow: wait)
         while true {
             let (snapshot, tag, isDown) = state.withLock { ($0.snapshot, $0.entityTag, $0.isDown) }

@@ -219,7 +219,7 @@ import Testing
         fixture.control.serve(fixture.snapshot(1), lineage: NodeFixture.lineage, version: 1)
         let agent = try fixture.agent()
         #expect(await eventually { agent.status.version == 1 })
-        #expect(await eventually { fixture.control.state.withLock { $0.manifestCalls.last } == "wait=2" })
+        #expect(await eventually { fixture.control.state.withLock { $0.manifestCalls.last } == "node=node-1&wait=2" })
         await pause(for: .seconds(1))
         #expect(fixture.control.state.withLock { $0.manifestCalls.count } == 2)
     }

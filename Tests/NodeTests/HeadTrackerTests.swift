@@ -110,7 +110,7 @@ private func version(_ number: UInt64) -> SnapshotIdentity { SnapshotIdentity(li
         gate.enforced(version(7), createdAt: 100)
         #expect(gate.judge(version(8), createdAt: 50) == .take)  // clocks of two control planes may differ
         #expect(gate.judge(version(7), createdAt: 100) == .same)
-        #expect(gate.judge(version(6), createdAt: 200) == .refuse("version 6 is older than the enforced 7"))
+        #expect(gate.judge(version(6), createdAt: 200) == .refuse(SnapshotRefusal(.version, "version 6 is older than the enforced 7")))
     }
 
     @Test mutating func `takes another lineage when it was made later, and never goes back`() {
@@ -119,7 +119,7 @@ private func version(_ number: UInt64) -> SnapshotIdentity { SnapshotIdentity(li
         #expect(gate.judge(restored, createdAt: 99) != .take)
         #expect(gate.judge(restored, createdAt: 101) == .take)
         gate.enforced(restored, createdAt: 101)
-        #expect(gate.judge(version(8), createdAt: 200) == .refuse("lineage \(lineage) was replaced by \(otherLineage)"))
+        #expect(gate.judge(version(8), createdAt: 200) == .refuse(SnapshotRefusal(.lineage, "lineage \(lineage) was replaced by \(otherLineage)")))
     }
 }
 

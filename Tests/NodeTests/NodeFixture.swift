@@ -49,6 +49,7 @@ final class NodeFixture: Sendable {
         timing.reportInterval = .milliseconds(200)
         timing.usageInterval = .milliseconds(20)
         timing.pollSeconds = 2
+        timing.reconnectSpread = .milliseconds(50)
         timing.minBackoff = .milliseconds(20)
         timing.maxBackoff = .milliseconds(200)
         return timing

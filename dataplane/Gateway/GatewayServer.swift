@@ -66,6 +66,7 @@ public final class GatewayServer: Sendable {
             breakers: breakers,
             counters: counters,
             logger: logger,
+            onHeldKeys: { keys in for pair in pairs { pair.hold(keys) } },
             onSnapshot: { snapshot in
                 Vocabularies.load(for: snapshot, logger)
                 let active = ActiveSnapshot(

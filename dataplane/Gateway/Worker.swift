@@ -21,6 +21,8 @@ final class Worker {
     let logger: Logger
     /// The configuration in force; nil until the node holds a snapshot.
     private(set) var active: ActiveSnapshot?
+    /// Keys to refuse although the snapshot admits them, until an admin has confirmed a restored database.
+    private(set) var heldKeys: Set<KeyID> = []
     private(set) var isDraining = false
     let counters: WorkerCounters
     private let commands: Mailbox<UpstreamCommand>
@@ -67,6 +69,8 @@ final class Worker {
         retryBudgets = providers.map { kept?[$0.id] ?? RetryBudget() }
         self.active = active
     }
+
+    func hold(_ keys: Set<KeyID>) { heldKeys = keys }
 
     // MARK: Connections
 

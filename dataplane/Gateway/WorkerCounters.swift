@@ -6,6 +6,8 @@ import Telemetry
 
 /// One worker's cells of the node's metrics.
 struct WorkerCounters {
+    let freshRequests: Counter
+    let staleRequests: Counter
     let unauthorized: Counter
     let malformed: Counter
     let unscannable: Counter
@@ -22,6 +24,13 @@ struct WorkerCounters {
         func counter(_ name: String, _ help: String, _ labels: [MetricLabel] = []) -> Counter {
             counters.counter("weir_\(name)_total", help: help, labels: labels)
         }
+        let memory = [MetricLabel("tier", "memory")]
+        freshRequests = counter(
+            "policy_cache_hits",
+            "configuration found in a tier, confirmed in time",
+            memory
+        )
+        staleRequests = counter("policy_cache_misses", "configuration not found in a tier, or stale there", memory)
         unauthorized = counter("unauthorized", "requests without a valid key")
         malformed = counter("malformed_requests", "connections ended for bad HTTP")
         unscannable = counter("unreadable_bodies", "bodies that are not the JSON their endpoint takes")

@@ -5,6 +5,7 @@ import Limits
 import Logging
 import NIOCore
 import Reactor
+import Snapshot
 private import Synchronization
 import Telemetry
 
@@ -93,6 +94,11 @@ final class WorkerPair: Sendable {
     /// Puts a new configuration in force: a message like any other, so no request sees half of it.
     func replace(_ active: ActiveSnapshot) {
         loop.execute { self.bound.value?.replace(active) }
+    }
+
+    /// Refuses these keys from now on, in order with the configurations.
+    func hold(_ keys: Set<KeyID>) {
+        loop.execute { self.bound.value?.hold(keys) }
     }
 
     func drain() { loop.execute { self.bound.value?.drain() } }

@@ -4,6 +4,7 @@
 import Policy
 import Postgres
 import Snapshot
+import Telemetry
 
 /// Operations that are not a resource's.
 struct AdminRoutes: Sendable {
@@ -12,12 +13,16 @@ struct AdminRoutes: Sendable {
     let keeper: SnapshotKeeper
     let holder: SnapshotHolder
     let publisher: Publisher
+    let counters: Counters
     let isReady: @Sendable () -> Bool
 
     var routes: [Route] {
         [
             Route("GET", "/healthz", access: .open) { _ in .json(["status": "ok"]) },
             Route("GET", "/readyz", access: .open, readiness),
+            Route("GET", "/metrics", access: .open) { _ in
+                Answer(contentType: "text/plain; version=0.0.4; charset=utf-8", body: counters.render())
+            },
             Route("GET", "/v1/openapi.yaml") { _ in
                 Answer(contentType: "application/yaml", body: PackageResources.openapi_yaml)
             },
@@ -40,8 +45,9 @@ struct AdminRoutes: Sendable {
     private func listNodes(_ call: Call) async throws -> Answer {
         try call.query.allowOnly(Page.parameters)
         let page = try Page(call.query)
-        let now = Timestamp.now
-        let all = nodes.all.enumerated().map { (sequence: Int64($0.offset) + 1, json: $0.element.json(at: now)) }
+        let all = nodes.all(at: Timestamp.now).enumerated().map {
+            (sequence: Int64($0.offset) + 1, json: $0.element.json)
+        }
         return page.answer(Array(all.drop { $0.sequence <= page.after }.prefix(page.limit + 1)))
     }
 
@@ -62,6 +68,8 @@ struct AdminRoutes: Sendable {
                 "policies": .integer(Int64(counts.policies)), "providers": .integer(Int64(counts.providers)),
                 "models": .integer(Int64(counts.models)),
             ],
+            "lineage_confirmed": .bool(current.isLineageConfirmed), "canary": .optional(current.canary?.id),
+            "publisher": .bool(publisher.isPublisher),
             "published_version": .optional(publisher.publishedVersion.map { Int64($0) }),
             "live_nodes": .integer(Int64(live.count)), "applied_nodes": .integer(Int64(applied.count)),
             "failure": .optional(keeper.failure),

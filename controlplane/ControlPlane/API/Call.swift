@@ -63,7 +63,7 @@ struct Query: Sendable {
         for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = percentDecoded(parts[0], plusIsSpace: true),
-                let value = percentDecoded(parts.count > 1 ? parts[1] : "", plusIsSpace: true)
+                let value = Self.value(parts.count > 1 ? parts[1] : "")
             else { throw .badRequest("The query string is not well encoded.") }
             guard !name.utf8.contains(0), !value.utf8.contains(0) else { throw .badRequest("The query contains NUL.") }
             guard values.updateValue(value, forKey: name) == nil else {
@@ -71,6 +71,13 @@ struct Query: Sendable {
             }
         }
         self.values = values
+    }
+
+    /// Decodes a value; a bare `%` at its end is meant as one, as in `canary=10%`.
+    private static func value(_ text: Substring) -> String? {
+        if let value = percentDecoded(text, plusIsSpace: true) { return value }
+        guard text.hasSuffix("%"), let value = percentDecoded(text.dropLast(), plusIsSpace: true) else { return nil }
+        return value + "%"
     }
 
     subscript(name: String) -> String? { values[name] }

@@ -25,14 +25,7 @@ extension Problem {
 
     private static func unique(_ constraint: String?) -> Problem {
         switch constraint {
-        case "apps_name_key", "policies_name_key", "providers_name_key", "models_name_key":
-            Problem(
-                status: 409,
-                code: "conflict",
-                title: "The change conflicts with what is stored",
-                detail: nil,
-                errors: [FieldProblem(path: "/name", reason: "is taken")]
-            )
+        case "apps_name_key", "policies_name_key", "providers_name_key", "models_name_key": .nameTaken
         default: .conflict("Something with the same identity exists.")
         }
     }

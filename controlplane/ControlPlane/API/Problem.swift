@@ -94,6 +94,21 @@ extension Problem {
         Problem(status: 409, code: "conflict", title: "The change conflicts with what is stored", detail: detail)
     }
 
+    static let canaryOpen = Problem(
+        status: 409,
+        code: "canary-open",
+        title: "A canary is open",
+        detail: "Promote or abort it first: POST /v1/snapshots/canary/promote or /abort."
+    )
+
+    static let nameTaken = Problem(
+        status: 409,
+        code: "conflict",
+        title: "The change conflicts with what is stored",
+        detail: nil,
+        errors: [FieldProblem(path: "/name", reason: "is taken")]
+    )
+
     static let preconditionFailed = Problem(
         status: 412,
         code: "precondition-failed",

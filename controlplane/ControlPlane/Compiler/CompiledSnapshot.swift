@@ -13,6 +13,10 @@ struct CompiledSnapshot: Sendable {
     let image: SnapshotImage
     /// The scopes of the policies of single apps and keys, which go when their app does.
     let scopes: [String: PolicyScope]
+    /// What a share of the nodes enforces in place of some of its chunks; nil while no canary is open.
+    let canary: CompiledCanary?
+    /// false after a restore, until an admin has looked at it.
+    let isLineageConfirmed: Bool
     let counts: Counts
     let compileMicroseconds: Int64
 
@@ -25,8 +29,24 @@ struct CompiledSnapshot: Sendable {
         var models: Int
     }
 
+    /// Its chunks and those of its canary.
+    var allChunks: [Digest: [UInt8]] {
+        guard let canary else { return encoded.chunks }
+        return encoded.chunks.merging(canary.encoded.chunks) { chunk, _ in chunk }
+    }
+
     /// What names it in the `weir:{snapshot}:position` key and on the channel.
     var position: String { "\(lineage) \(version)" }
+}
+
+/// A canary's side of a snapshot.
+struct CompiledCanary: Sendable {
+    let id: String
+    let threshold: UInt64
+    let encoded: EncodedCanary
+
+    /// Whether a node enforces it.
+    func includes(nodeID: String) -> Bool { SnapshotCanary.rank(of: nodeID, id: id) <= threshold }
 }
 
 /// A row that cannot be enforced; the last good snapshot stays.

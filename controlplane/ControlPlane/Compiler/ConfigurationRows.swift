@@ -11,16 +11,20 @@ struct ConfigurationHead: Sendable {
     let version: UInt64
     let lineage: String
     let changedAt: Int64
+    let isLineageConfirmed: Bool
+    let canary: PostgresRow?
 
     static func read(_ session: PostgresConnection) async throws -> ConfigurationHead {
-        let rows = try await session.query("SELECT version, lineage, changed_at FROM configuration")
+        let rows = try await session.query("SELECT version, lineage, changed_at, lineage_confirmed FROM configuration")
         guard let row = rows.first else {
             throw CompileError(resource: "configuration", id: "", reason: "its row is missing")
         }
         return ConfigurationHead(
             version: UInt64(try row.int("version")),
             lineage: hex(try row.bytes("lineage")),
-            changedAt: try row.milliseconds("changed_at")
+            changedAt: try row.milliseconds("changed_at"),
+            isLineageConfirmed: try row.bool("lineage_confirmed"),
+            canary: try await session.query(Canary.select).first
         )
     }
 }
@@ -119,6 +123,7 @@ struct ChangedRows: Sendable {
             case Key.kind: keyIDs.insert(id)
             case PolicyRow.kind: policyIDs.insert(id)
             case Provider.kind, Model.kind, FleetKey.kind: hasRoutes = true
+            case LineageKeeper.auditKind: break  // in the head
             default: return nil
             }
         }

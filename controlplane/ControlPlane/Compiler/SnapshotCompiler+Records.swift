@@ -43,44 +43,52 @@ extension SnapshotCompiler {
     func policies(_ rows: [PostgresRow]) throws -> [PolicyRecord] {
         try rows.map { row in
             let policy = try PolicyRow(row)
-            let scope: PolicyScope
-            switch policy.scope {
-            case .global: scope = .global
-            case .app(let id): scope = .app(id)
-            case .key(let text):
-                guard let id = KeyID(text) else {
-                    throw CompileError(resource: "policy", id: policy.id, reason: "its key's id is malformed")
-                }
-                scope = .key(id)
-            }
-            return PolicyRecord(
-                id: policy.id,
-                name: policy.name,
-                kind: policy.policyKind,
-                scope: scope,
-                mode: policy.mode == "shadow" ? .shadow : .enforce,
-                onError: policy.onError == "allow" ? .allow : .deny,
-                priority: policy.priority.map { Int32(clamping: $0) },
-                createdAt: policy.createdAt,
-                sequence: UInt64(policy.sequence),
-                program: try program(of: policy)
-            )
+            return try record(policy, program: try program(of: policy))
         }
+    }
+
+    func record(_ policy: PolicyRow, program: [UInt8]) throws -> PolicyRecord {
+        let scope: PolicyScope
+        switch policy.scope {
+        case .global: scope = .global
+        case .app(let id): scope = .app(id)
+        case .key(let text):
+            guard let id = KeyID(text) else {
+                throw CompileError(resource: "policy", id: policy.id, reason: "its key's id is malformed")
+            }
+            scope = .key(id)
+        }
+        return PolicyRecord(
+            id: policy.id,
+            name: policy.name,
+            kind: policy.policyKind,
+            scope: scope,
+            mode: policy.mode == "shadow" ? .shadow : .enforce,
+            onError: policy.onError == "allow" ? .allow : .deny,
+            priority: policy.priority.map { Int32(clamping: $0) },
+            createdAt: policy.createdAt,
+            sequence: UInt64(policy.sequence),
+            program: program
+        )
     }
 
     private func program(of policy: PolicyRow) throws -> [UInt8] {
         let cached = programs.withLock { $0[policy.id] }
         if let cached, cached.version == policy.version { return cached.program }
-        guard let kind = store.registry.kind(named: policy.policyKind) else {
-            throw CompileError(resource: "policy", id: policy.id, reason: "its kind is not registered here")
-        }
-        let program = try kind.compile(ConfigValue(policy.config))
+        let program = try compile(policy)
         programs.withLock { programs in
             // A bound, not a policy: forgetting all of them costs one slow compile.
             if programs.count > 100_000 { programs.removeAll() }
             programs[policy.id] = CachedProgram(version: policy.version, program: program)
         }
         return program
+    }
+
+    func compile(_ policy: PolicyRow) throws -> [UInt8] {
+        guard let kind = store.registry.kind(named: policy.policyKind) else {
+            throw CompileError(resource: "policy", id: policy.id, reason: "its kind is not registered here")
+        }
+        return try kind.compile(ConfigValue(policy.config))
     }
 
     func providers(_ rows: RouteRows) throws -> [ProviderRecord] {

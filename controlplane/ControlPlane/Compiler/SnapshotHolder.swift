@@ -51,7 +51,7 @@ final class SnapshotHolder: Sendable {
     func chunk(_ digest: Digest) -> [UInt8]? {
         let snapshots = state.withLock { ($0.current.map { [$0] } ?? []) + $0.older }
         for snapshot in snapshots {
-            if let chunk = snapshot.encoded.chunks[digest] { return chunk }
+            if let chunk = snapshot.encoded.chunks[digest] ?? snapshot.canary?.encoded.chunks[digest] { return chunk }
         }
         return nil
     }

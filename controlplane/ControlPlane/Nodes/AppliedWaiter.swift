@@ -32,13 +32,17 @@ struct AppliedWaiter: Sendable {
     let nodes: NodeRegistry
     let holder: SnapshotHolder
 
+    /// - Parameters:
+    ///   - version: the configuration's version that must be enforced.
+    ///   - wait: how long.
+    ///   - canary: the canary that the write opened: then only its nodes are waited for, and until they enforce it.
     /// - Throws: 504 naming the nodes that lag, with the reason of those that refused, when the time is over.
-    func wait(for version: Int64, _ wait: AppliedWait) async throws(Problem) {
+    func wait(for version: Int64, _ wait: AppliedWait, canary: String? = nil) async throws(Problem) {
         let clock = ContinuousClock()
         let deadline = clock.now + wait.timeout
         while true {
             let rings = nodes.changed.rings
-            let lagging = lagging(version)
+            let lagging = lagging(version, canary)
             if lagging.isEmpty, isCompiled(version) { return }
             guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
                 let names = lagging.prefix(20).map { node in
@@ -58,8 +62,16 @@ struct AppliedWaiter: Sendable {
 
     private func isCompiled(_ version: Int64) -> Bool { holder.current.map { Int64($0.version) >= version } ?? false }
 
-    private func lagging(_ version: Int64) -> [NodeReport] {
-        let lineage = holder.current?.lineage
-        return nodes.live(at: Timestamp.now).filter { $0.version < version || $0.lineage != lineage }
+    private func lagging(_ version: Int64, _ canary: String?) -> [NodeReport] {
+        let current = holder.current
+        // A canary that is closed by now is waited for no longer, only the version.
+        let open = canary == nil ? nil : current?.canary.flatMap { $0.id == canary ? $0 : nil }
+        return nodes.live(at: Timestamp.now).filter { node in
+            if let open {
+                guard open.includes(nodeID: node.nodeID) else { return false }
+                if node.canary != open.id { return true }
+            }
+            return node.version < version || node.lineage != current?.lineage
+        }
     }
 }

@@ -12,6 +12,7 @@ struct NodeRoutes: Sendable {
     let holder: SnapshotHolder
     let nodes: NodeRegistry
     let ingest: UsageIngest
+    let lineage: LineageKeeper
 
     var routes: [Route] {
         [
@@ -25,7 +26,9 @@ struct NodeRoutes: Sendable {
     }
 
     private func manifest(_ call: Call) async throws -> Answer {
-        try call.query.allowOnly(["wait"])
+        try call.query.allowOnly(["wait", "node"])
+        // A node that says who it is gets the canary's notice when it is in its audience.
+        let nodeID = try call.query["node"].map(Self.nodeID)
         var seconds = 0
         if let text = call.query["wait"] {
             guard let value = Int(text), (0...Self.maxPollSeconds).contains(value) else {
@@ -39,22 +42,36 @@ struct NodeRoutes: Sendable {
         while true {
             let rings = holder.compiled.rings
             let current = holder.current
-            if let current, Self.etag(current) != known {
+            let canary = current?.canary.flatMap { canary in
+                nodeID.map(canary.includes) == true ? canary : nil
+            }
+            if let current, Self.etag(current, canary) != known {
+                var headers = ["etag": Self.etag(current, canary)]
+                if let canary { headers[CanaryRoutes.noticeHeader] = hex(canary.encoded.notice) }
                 return Answer(
                     contentType: "application/octet-stream",
-                    headers: ["etag": Self.etag(current)],
+                    headers: headers,
                     body: current.encoded.manifest
                 )
             }
             guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
                 guard let current else { throw Problem.unavailable }
-                return Answer(status: 304, contentType: nil, headers: ["etag": Self.etag(current)])
+                return Answer(status: 304, contentType: nil, headers: ["etag": Self.etag(current, canary)])
             }
             await holder.compiled.wait(past: rings, atMost: deadline - clock.now)
         }
     }
 
-    private static func etag(_ snapshot: CompiledSnapshot) -> String { "\"\(snapshot.lineage)-\(snapshot.version)\"" }
+    private static func etag(_ snapshot: CompiledSnapshot, _ canary: CompiledCanary?) -> String {
+        "\"\(snapshot.lineage)-\(snapshot.version)\(canary.map { "-\($0.id)" } ?? "")\""
+    }
+
+    private static func nodeID(_ text: String) throws(Problem) -> String {
+        guard (1...128).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw .badRequest("A node id is 1 to 128 printable ASCII characters.")
+        }
+        return text
+    }
 
     private func chunk(_ call: Call) async throws -> Answer {
         try call.query.allowOnly([])
@@ -66,15 +83,14 @@ struct NodeRoutes: Sendable {
 
     private func report(_ call: Call) async throws -> Answer {
         try call.query.allowOnly([])
-        let nodeID = call.parameter("id")
-        guard (1...128).contains(nodeID.utf8.count), nodeID.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw Problem.badRequest("A node id is 1 to 128 printable ASCII characters.")
-        }
+        let nodeID = try Self.nodeID(call.parameter("id"))
         var reader = ObjectReader(try call.object())
         let bootID = reader.text("boot_id", maxBytes: 128, required: true)
         let url = reader.text("url", maxBytes: 2048, allowsEmpty: true)
         let version = reader.optionalInteger("version", in: 0...Int64.max)
         let lineage = reader.text("lineage", maxBytes: 64, allowsEmpty: true)
+        let canary = reader.text("canary", maxBytes: 64, allowsEmpty: true)
+        let held = reader.optionalInteger("held_revocations", in: 0...Int64.max)
         let status = reader.word("status", of: ["ack", "nack"], default: nil)
         let reason = Self.reason(reader.take("reason"))
         let startedAt = reader.optionalInteger("started_at_ms", in: 0...253_402_300_799_999)
@@ -87,14 +103,32 @@ struct NodeRoutes: Sendable {
             url: url ?? "",
             lineage: lineage ?? "",
             version: version ?? 0,
+            canary: canary ?? "",
             status: isRefusal ? .nack : .ack,
             reason: isRefusal ? reason : nil,
             source: source,
+            heldRevocations: held ?? 0,
             startedAt: startedAt ?? 0,
             seenAt: Timestamp.now
         )
-        let place = try nodes.take(report)
-        return .json(["live_nodes": .integer(Int64(place.live)), "rank": .integer(Int64(place.rank))])
+        let standing = try nodes.take(report)
+        let current = holder.current
+        if let current, report.lineage == current.lineage, report.version > Int64(clamping: current.version) {
+            self.lineage.suspect(
+                LineageKeeper.Evidence(
+                    lineage: report.lineage,
+                    version: UInt64(report.version),
+                    createdAt: nil,
+                    witness: "node \(report.nodeID)"
+                )
+            )
+        }
+        let confirmed = current.flatMap { $0.isLineageConfirmed ? $0.lineage : nil }
+        return .json([
+            "live_nodes": .integer(Int64(standing.live)), "rank": .integer(Int64(standing.rank)),
+            "duplicate": .bool(standing.isDuplicate),
+            "confirmed_lineage": .string(confirmed ?? ""),
+        ])
     }
 
     /// A node's own words, for people: cut and made printable rather than refused, because they explain a fault.

@@ -14,6 +14,7 @@ enum Migrations {
         ("0001_foundation", PackageResources.migration_0001_sql),
         ("0002_model_tokens", PackageResources.migration_0002_sql),
         ("0003_provider_timeouts", PackageResources.migration_0003_sql),
+        ("0004_distribution", PackageResources.migration_0004_sql),
     ]
 
     /// Runs what has not been run.

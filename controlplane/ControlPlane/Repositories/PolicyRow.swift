@@ -157,6 +157,11 @@ struct PolicyRow: WritableResource {
         return .global
     }
 
+    static func willChange(_ current: PolicyRow, change: Change) async throws {
+        let open = try await change.session.query("SELECT 1 FROM canary WHERE policy_id = $1", [.text(current.id)])
+        guard open.isEmpty else { throw Problem.canaryOpen }
+    }
+
     static func insert(_ draft: Draft, id: String, change: Change, store: Store) async throws {
         let (app, key) = try await scopeColumns(draft.scope, change)
         _ = try await change.session.execute(
@@ -193,7 +198,7 @@ struct PolicyRow: WritableResource {
     }
 
     /// The scope's two columns, once what they name is known to exist.
-    private static func scopeColumns(_ scope: Scope, _ change: Change) async throws -> (PostgresValue, PostgresValue) {
+    static func scopeColumns(_ scope: Scope, _ change: Change) async throws -> (PostgresValue, PostgresValue) {
         switch scope {
         case .global: return (.null, .null)
         case .app(let id):

@@ -109,11 +109,18 @@ protocol WritableResource: Resource {
     /// Writes over the row of `current`.
     static func update(_ current: Self, to draft: Draft, change: Change, store: Store) async throws
 
+    /// Has a say before a row is written over or deleted.
+    ///
+    /// - Throws: the problem that forbids it.
+    static func willChange(_ current: Self, change: Change) async throws
+
     /// The prefix of its ids.
     static var idPrefix: String { get }
 }
 
 extension WritableResource {
+    static func willChange(_ current: Self, change: Change) async throws {}
+
     /// Its six operations under a collection's path.
     static func routes(_ collection: String, store: Store) -> [Route] {
         let item = "\(collection)/{id}"
@@ -152,6 +159,7 @@ extension WritableResource {
         return try await store.change(call) { change in
             let current = try await find(call.parameter("id"), in: change.session)
             try current.requireMatch(call)
+            try await willChange(current, change: change)
             var members = body
             if call.method == "PATCH", case .object(let merged) = current.json.replacingMembers(from: body) {
                 members = merged
@@ -175,6 +183,7 @@ extension WritableResource {
         return try await store.change(call) { change in
             let current = try await find(call.parameter("id"), in: change.session)
             try current.requireMatch(call)
+            try await willChange(current, change: change)
             _ = try await change.session.execute("DELETE FROM \(table) WHERE id = $1", [.text(current.id)])
             return Outcome(
                 answer: .noContent,

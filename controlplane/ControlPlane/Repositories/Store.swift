@@ -19,7 +19,7 @@ struct Change {
 /// What a change did, for its answer and its audit entry.
 struct Outcome: Sendable {
     let answer: Answer
-    /// `create`, `update`, `delete` or `revoke`.
+    /// `create`, `update`, `delete`, `revoke`; `canary`, `promote`, `abort`; `begin`, `confirm`.
     let action: String
     let kind: String
     let id: String
@@ -33,6 +33,8 @@ struct Store: Sendable {
     static let channel = "weir_outbox"
     /// Longest wait for another change's row lock.
     static let lockTimeout = "2s"
+    /// A control plane that is stopped within a change holds up all others no longer than this.
+    static let silenceTimeout = "3s"
 
     let pool: PostgresPool
     /// Seals what is stored.
@@ -55,18 +57,24 @@ struct Store: Sendable {
         let wait = try AppliedWait(call.query)
         let idempotency = try IdempotencyRecord(call)
         let (answer, version) = try await pool.transaction { session in
-            _ = try await session.query("SELECT set_config('lock_timeout', $1, true)", [.text(Self.lockTimeout)])
+            _ = try await session.query(
+                """
+                SELECT set_config('lock_timeout', $1, true),
+                    set_config('idle_in_transaction_session_timeout', $2, true)
+                """,
+                [.text(Self.lockTimeout), .text(Self.silenceTimeout)]
+            )
             if let idempotency, let stored = try await idempotency.claim(in: session, key: sealingKey) { return stored }
             let change = try await Self.bump(session)
             let outcome = try await body(change)
-            try await Self.record(outcome, of: change, by: call)
+            try await Self.record(outcome, of: change, actor: call.actor, requestID: call.requestID)
             var answer = outcome.answer
             answer.headers["weir-version"] = String(change.version)
             if let idempotency { try await idempotency.keep(answer, change.version, in: session, key: sealingKey) }
             return (answer, change.version)
         }
         committed.notify()
-        if let wait { try await applied.wait(for: version, wait) }
+        if let wait { try await applied.wait(for: version, wait, canary: answer.headers[CanaryRoutes.header]) }
         return answer
     }
 
@@ -83,7 +91,8 @@ struct Store: Sendable {
         return Change(session: session, version: try row.int("version"), at: try row.milliseconds("changed_at"))
     }
 
-    private static func record(_ outcome: Outcome, of change: Change, by call: Call) async throws {
+    /// Writes what a change needs beside its rows: audit entry, outbox row, notification.
+    static func record(_ outcome: Outcome, of change: Change, actor: String, requestID: String) async throws {
         _ = try await change.session.query(
             """
             WITH audit AS (
@@ -96,7 +105,7 @@ struct Store: Sendable {
             SELECT pg_notify($10, ($2::bigint)::text)
             """,
             [
-                .timestamp(milliseconds: change.at), .int(change.version), .text(call.actor), .text(call.requestID),
+                .timestamp(milliseconds: change.at), .int(change.version), .text(actor), .text(requestID),
                 .text(outcome.action), .text(outcome.kind), .text(outcome.id), Self.json(outcome.before),
                 Self.json(outcome.after), .text(channel),
             ]

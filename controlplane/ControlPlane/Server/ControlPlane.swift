@@ -10,6 +10,7 @@ import Reactor
 import Secrets
 import ServiceLifecycle
 import Synchronization
+import Telemetry
 import UnixSignals
 
 /// A control plane: the admin API, the compiler and publisher of snapshots, and the nodes' endpoints.
@@ -28,6 +29,8 @@ public final class ControlPlane: Sendable {
     let holder: SnapshotHolder
     private let keeper: SnapshotKeeper
     private let publisher: Publisher
+    private let lineage: LineageKeeper
+    private let counters = Counters()
     private let isMigrated = Atomic<Bool>(false)
 
     /// Checks the configuration and makes all parts; connects nothing yet.
@@ -77,7 +80,21 @@ public final class ControlPlane: Sendable {
         )
         let compiler = SnapshotCompiler(store: store, signingKey: configuration.signingKey)
         keeper = SnapshotKeeper(compiler: compiler, holder: holder, store: store, logger: logger)
-        publisher = Publisher(pool: pool, holder: holder, redis: redis, logger: logger)
+        lineage = LineageKeeper(
+            store: store,
+            verifyingKey: configuration.signingKey.verifyingKey,
+            counters: counters,
+            logger: logger
+        )
+        publisher = Publisher(
+            pool: pool,
+            holder: holder,
+            redis: redis,
+            lineage: lineage,
+            counters: counters,
+            logger: logger
+        )
+        Self.show(nodes, holder, in: counters)
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
@@ -134,12 +151,14 @@ public final class ControlPlane: Sendable {
             keeper: keeper,
             holder: holder,
             publisher: publisher,
+            counters: counters,
             isReady: { [self] in isMigrated.load(ordering: .acquiring) && holder.current != nil }
         )
-        return admin.routes + App.routes("/v1/apps", store: store) + KeyRoutes(store: store).routes
-            + PolicyRow.routes("/v1/policies", store: store) + Provider.routes("/v1/providers", store: store)
+        let canary = CanaryRoutes(store: store, nodes: nodes, holder: holder)
+        return admin.routes + canary.routes + LineageRoutes(store: store).routes + App.routes("/v1/apps", store: store) + KeyRoutes(store: store).routes
+            + canary.wrapping(PolicyRow.routes("/v1/policies", store: store)) + Provider.routes("/v1/providers", store: store)
             + Model.routes("/v1/models", store: store) + UsageRoutes(pool: pool).routes
-            + NodeRoutes(holder: holder, nodes: nodes, ingest: UsageIngest(pool: pool)).routes
+            + NodeRoutes(holder: holder, nodes: nodes, ingest: UsageIngest(pool: pool), lineage: lineage).routes
     }
 
     private func application(
@@ -183,8 +202,31 @@ public final class ControlPlane: Sendable {
             group.addTask { await self.keeper.run() }
             group.addTask { await self.keeper.listen() }
             group.addTask { await self.publisher.run() }
+            group.addTask { await self.lineage.run() }
             group.addTask { await self.nodes.run() }
+            group.addTask { await self.nodes.listen() }
             await group.waitForAll()
+        }
+    }
+
+    private static func show(_ nodes: NodeRegistry, _ holder: SnapshotHolder, in counters: Counters) {
+        counters.observe("weir_snapshot_version", help: "the newest version compiled here") {
+            Int64(clamping: holder.current?.version ?? 0)
+        }
+        counters.observe("weir_live_nodes", help: "gateway nodes heard of within five seconds") {
+            Int64(nodes.live(at: Timestamp.now).count)
+        }
+        counters.observe("weir_refusing_nodes", help: "live nodes that refuse the newest snapshot") {
+            Int64(nodes.live(at: Timestamp.now).count { $0.status == .nack })
+        }
+        counters.observe("weir_duplicate_nodes", help: "live processes that share a node id with another") {
+            Int64(nodes.all(at: Timestamp.now).count(where: \.isDuplicate))
+        }
+        counters.observe("weir_lineage_unconfirmed", help: "1 while nodes hold on to revocations after a restore") {
+            holder.current?.isLineageConfirmed == false ? 1 : 0
+        }
+        counters.observe("weir_canary_open", help: "1 while a canary is open") {
+            holder.current?.canary == nil ? 0 : 1
         }
     }
 

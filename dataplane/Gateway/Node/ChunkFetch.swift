@@ -20,6 +20,8 @@ final class ChunkFetch {
         var chunks: [Digest: [UInt8]] = [:]
         var fromRedis: UInt64 = 0
         var fromControl: UInt64 = 0
+        var redisMisses: UInt64 = 0
+        var controlMisses: UInt64 = 0
         /// Nil when all chunks came.
         var trouble: String?
     }
@@ -93,6 +95,7 @@ final class ChunkFetch {
         if case .success(.bulk(let bytes)) = reply, keep(bytes, as: wanted) {
             outcome.fromRedis += 1
         } else {
+            outcome.redisMisses += 1
             forControl.append(wanted)  // expired, torn or out of reach
         }
         advance()
@@ -113,6 +116,7 @@ final class ChunkFetch {
         case .failure(let reason):
             outcome.trouble = "chunk \(name) is missing: \(reason)"
         }
+        if outcome.trouble != nil { outcome.controlMisses += 1 }
         advance()
     }
 

@@ -34,39 +34,51 @@ final class ControlClient {
     private let client: HTTPClient
     private let baseURL: String
     private let authorization: String
+    private let nodeID: String
 
     init(reactor: Reactor, configuration: NodeConfiguration, breakers: BreakerBoard) {
         self.reactor = reactor
         breaker = breakers.breaker(for: "control", Self.breakerConfiguration)
         client = HTTPClient(reactor: reactor, limits: HTTPClientLimits())
         baseURL = configuration.controlURL + "/internal/v1"
+        nodeID = configuration.nodeID
         authorization = "Authorization: Bearer " + configuration.fleetToken.reveal()
     }
 
-    /// Asks for the manifest.
+    /// Asks for the manifest, and for the notice of the canary that this node is in.
     ///
     /// - Parameters:
     ///   - known: what is enforced; the same again is answered with 304.
+    ///   - canary: the canary that is enforced with it.
     ///   - waitSeconds: how long the control plane may hold the call while there is nothing newer.
-    ///   - done: called once with the answer, unless the transfer is cancelled.
+    ///   - done: called once with the answer and the notice, unless the transfer is cancelled.
     /// - Returns: the transfer, to cancel it; nil while the breaker is open, and `done` is called all the same.
     func manifest(
         known: SnapshotIdentity?,
+        canary: String?,
         waitSeconds: Int?,
-        _ done: @escaping (Answer) -> Void
+        _ done: @escaping (Answer, _ notice: [UInt8]?) -> Void
     ) -> Transfer? {
         var headers: [String] = []
+        if let known {
+            let suffix = canary.map { "-\($0)" } ?? ""
+            headers.append("If-None-Match: \"\(known.lineage)-\(known.version)\(suffix)\"")
+        }
         // A poll that may be the breaker's probe asks for an answer at once.
         let waitSeconds = breaker.isClosed ? waitSeconds : nil
-        if let known { headers.append("If-None-Match: \"\(known.lineage)-\(known.version)\"") }
-        let query = waitSeconds.map { "?wait=\($0)" } ?? ""
+        let wait = waitSeconds.map { "&wait=\($0)" } ?? ""
+        let notice = HeadNote()
         return start(
             .get,
-            "/snapshot/manifest" + query,
+            "/snapshot/manifest?node=\(nodeID)" + wait,
             headers: headers,
             maxBytes: SnapshotBounds.maxManifestBytes,
             within: .seconds(5 + (waitSeconds ?? 0)),
-            done
+            onHead: { notice.text = $0.value(of: "weir-canary-notice") },
+            { answer in
+                // What is not hex is no notice; the manifest it comes with is judged all the same.
+                done(answer, notice.text.flatMap { bytes(hex: String(decoding: $0, as: UTF8.self)) })
+            }
         )
     }
 
@@ -112,6 +124,7 @@ final class ControlClient {
         body: [UInt8] = [],
         maxBytes: Int,
         within: Duration,
+        onHead: @escaping (ResponseHead) -> Void = { _ in },
         _ done: @escaping (Answer) -> Void
     ) -> Transfer? {
         let generation: UInt64
@@ -122,7 +135,7 @@ final class ControlClient {
             _ = reactor.schedule(after: .zero) { done(.failure("the control plane's breaker is open")) }
             return nil
         }
-        return send(method, path, headers: headers, body: body, maxBytes: maxBytes, within: within) {
+        return send(method, path, headers: headers, body: body, maxBytes: maxBytes, within: within, onHead: onHead) {
             [reactor, breaker] answer in
             let now = reactor.now.sinceOrigin
             switch answer {
@@ -143,6 +156,7 @@ final class ControlClient {
         body: [UInt8] = [],
         maxBytes: Int,
         within: Duration,
+        onHead: @escaping (ResponseHead) -> Void = { _ in },
         _ done: @escaping (Answer) -> Void
     ) -> Transfer {
         let request = HTTPClientRequest(
@@ -155,23 +169,37 @@ final class ControlClient {
             idleTimeout: Self.idleTimeout,
             totalTimeout: within + Self.idleTimeout
         )
-        return client.start(request, delegate: Collector(maxBytes: maxBytes, done: done))
+        return client.start(request, delegate: Collector(maxBytes: maxBytes, onHead: onHead, done: done))
     }
+}
+
+/// Keeps one field of a head until the answer is whole.
+private final class HeadNote {
+    var text: [UInt8]?
 }
 
 /// Gathers one answer; an answer longer than its bound is cut off and is a failure.
 private final class Collector: TransferDelegate {
     private let maxBytes: Int
+    private let onHead: (ResponseHead) -> Void
     private var done: ((ControlClient.Answer) -> Void)?
     private var status = 0
     private var body: [UInt8] = []
 
-    init(maxBytes: Int, done: @escaping (ControlClient.Answer) -> Void) {
+    init(
+        maxBytes: Int,
+        onHead: @escaping (ResponseHead) -> Void,
+        done: @escaping (ControlClient.Answer) -> Void
+    ) {
         self.maxBytes = maxBytes
+        self.onHead = onHead
         self.done = done
     }
 
-    func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) { status = head.status }
+    func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) {
+        status = head.status
+        onHead(head)
+    }
 
     func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {
         guard body.count + bytes.count <= maxBytes else {

@@ -21,6 +21,9 @@ struct HeadTracker: Sendable {
     private var waiting: SnapshotIdentity?
     private var pausedUntil: Duration?
     private var mustRead = false
+    /// When the last two readings began that a connection caused: one for commands and one for messages may come at
+    /// once, and a server that drops its clients over and over makes us look twice a pause.
+    private var forcedAt: (Duration, Duration)?
 
     init(futilePause: Duration) {
         self.futilePause = futilePause
@@ -63,6 +66,8 @@ struct HeadTracker: Sendable {
     private mutating func next(now: Duration) -> Action {
         guard !isBusy else { return .none }
         if mustRead {
+            if let forcedAt, now < forcedAt.0 + futilePause { return .wait(until: forcedAt.0 + futilePause) }
+            forcedAt = (forcedAt?.1 ?? now - futilePause, now)
             mustRead = false
             isBusy = true
             isByHint = false

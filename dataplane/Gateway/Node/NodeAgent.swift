@@ -29,6 +29,8 @@ public final class NodeAgent: Sendable {
     ///   - breakers: where the control plane's breaker is shown.
     ///   - counters: where the agent's figures are shown; nil for nowhere.
     ///   - logger: for swaps, refusals and lost connections.
+    ///   - onHeldKeys: gets the keys to refuse although the snapshot admits them, before the snapshot that makes them
+    ///     differ from none; on the agent's thread.
     ///   - onSnapshot: gets each snapshot that is to be enforced, on the agent's thread; must not block.
     /// - Throws: `NodeError` when the configuration cannot work or the machine has no thread to give.
     public init(
@@ -37,6 +39,7 @@ public final class NodeAgent: Sendable {
         breakers: BreakerBoard = BreakerBoard(),
         counters: Counters? = nil,
         logger: Logger,
+        onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void = { _ in },
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
     ) throws(NodeError) {
         try configuration.validate()
@@ -56,6 +59,7 @@ public final class NodeAgent: Sendable {
                     shared: shared,
                     store: store,
                     logger: logger,
+                    onHeldKeys: onHeldKeys,
                     onSnapshot: onSnapshot
                 )
                 let mailbox = reactor.makeMailbox(capacity: Self.mailboxCapacity) { message in core.receive(message) }
@@ -87,6 +91,9 @@ public final class NodeAgent: Sendable {
 
     /// Which of how many nodes share the limits; as the control plane last said, also to an earlier life of this node.
     public var place: FleetPlace { shared.place }
+
+    /// Whether what is enforced was confirmed within the last 30 s: the memory tier's hit; any thread, one load.
+    func isFresh(at milliseconds: Int64) -> Bool { shared.isFresh(at: milliseconds) }
 
     /// A look at the agent.
     public var status: NodeStatus { shared.currentStatus() }
@@ -129,6 +136,25 @@ extension NodeShared {
         counters.observe("weir_snapshot_version", help: "the version that is enforced") { [self] in
             Int64(clamping: currentStatus().version)
         }
+        counters.observe("weir_snapshot_age_seconds", help: "since what is enforced was made; 0 before there is any") {
+            [self] in
+            let createdAt = currentStatus().createdAt
+            return createdAt == 0 ? 0 : max(0, (WallClock.milliseconds - createdAt) / 1_000)
+        }
+        let start = MonotonicTime.now
+        counters.observe(
+            "weir_snapshot_confirmed_age_seconds",
+            help: "since Redis or the control plane said that nothing newer exists; from the start before that"
+        ) { [self] in (MonotonicTime.now - (currentStatus().confirmedAt ?? start)).components.seconds }
+        counters.observe("weir_snapshot_canary", help: "1 while a canary's change is enforced") { [self] in
+            currentStatus().canary == nil ? 0 : 1
+        }
+        counters.observe("weir_held_revocations", help: "keys refused until an admin confirms the lineage") { [self] in
+            Int64(currentStatus().heldRevocations)
+        }
+        counters.observe("weir_node_duplicate", help: "1 while another process reports under this node's id") {
+            [self] in currentStatus().isDuplicate ? 1 : 0
+        }
         counters.observe("weir_snapshot_refused", help: "1 while the newest snapshot is refused") { [self] in
             currentStatus().refusal == nil ? 0 : 1
         }
@@ -145,7 +171,16 @@ extension NodeShared {
             Int64(currentStatus().usageQueued)
         }
         total(counters, "weir_snapshot_swaps_total", "snapshots taken over") { $0.swaps }
-        total(counters, "weir_snapshot_nacks_total", "snapshots refused") { $0.nacks }
+        for (index, kind) in RefusalClass.allCases.enumerated() {
+            let labels = [MetricLabel("reason", kind.rawValue)]
+            total(counters, "weir_snapshot_nacks_total", "snapshots refused", labels) { $0.nacksByClass[index] }
+        }
+        let hits = ("weir_policy_cache_hits_total", "configuration found in a tier, confirmed in time")
+        let misses = ("weir_policy_cache_misses_total", "configuration not found in a tier, or stale there")
+        total(counters, hits.0, hits.1, tier("redis")) { $0.redisHits }
+        total(counters, misses.0, misses.1, tier("redis")) { $0.redisMisses }
+        total(counters, hits.0, hits.1, tier("control")) { $0.controlHits }
+        total(counters, misses.0, misses.1, tier("control")) { $0.controlMisses }
         total(counters, "weir_snapshot_chunks_total", "chunks by where they came from", tier("memory")) {
             $0.chunksFromMemory
         }

@@ -102,6 +102,8 @@ public struct NodeTiming: Sendable {
     public var usageBatchRecords = 500
     /// The first wait after a failure; doubled for each further one, and jittered.
     public var minBackoff: Duration = .milliseconds(100)
+    /// After a held poll was cut off: nodes that lost their control plane at one moment come back spread over this.
+    public var reconnectSpread: Duration = .seconds(1)
     /// The longest wait after a failure.
     public var maxBackoff: Duration = .seconds(5)
 

@@ -22,6 +22,7 @@ final class NodeCore {
         shared: NodeShared,
         store: LastKnownGoodKeeper,
         logger: Logger,
+        onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void,
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
     ) {
         control = ControlClient(reactor: reactor, configuration: configuration, breakers: breakers)
@@ -46,6 +47,7 @@ final class NodeCore {
             shared: shared,
             store: store,
             logger: logger,
+            onHeldKeys: onHeldKeys,
             onSnapshot: onSnapshot
         )
         follower = SnapshotFollower(
@@ -61,6 +63,7 @@ final class NodeCore {
             if let enforced { follower?.enforced(enforced) }
             reporter?.reportNow()
         }
+        reporter.onConfirmedLineage = { [weak taker] lineage in taker?.confirmLineage(lineage) }
     }
 
     func receive(_ message: NodeMessage) {

@@ -18,6 +18,8 @@ final class NodeReporter {
     private let startedAt: Int64
     /// Called when the fleet has changed, on the node's Reactor.
     var onPlace: (FleetPlace) -> Void = { _ in }
+    /// Called with the lineage that an admin has confirmed, with each answer that names one.
+    var onConfirmedLineage: (String) -> Void = { _ in }
     private var isInFlight = false
     private var isWaiting = false
     private var isStopped = false
@@ -70,6 +72,8 @@ final class NodeReporter {
         text.append("url", configuration.url)
         text.append("version", status.version)
         text.append("lineage", status.lineage)
+        if let canary = status.canary { text.append("canary", canary) }
+        if status.heldRevocations > 0 { text.append("held_revocations", status.heldRevocations) }
         text.append("status", status.refusal == nil ? "ack" : "nack")
         if let refusal = status.refusal { text.append("reason", refusal) }
         text.append("started_at_ms", startedAt)
@@ -79,10 +83,20 @@ final class NodeReporter {
 
     private func answered(_ answer: ControlClient.Answer) {
         isInFlight = false
-        let wasReachable = shared.currentStatus().isControlReachable
+        let (wasReachable, wasDuplicate) = (
+            shared.currentStatus().isControlReachable, shared.currentStatus().isDuplicate
+        )
         switch answer {
         case .response(status: 200, let body):
-            shared.update { $0.isControlReachable = true }
+            let isDuplicate = ReportText.isTrue("duplicate", in: body)
+            shared.update { status in
+                status.isControlReachable = true
+                status.isDuplicate = isDuplicate
+            }
+            if isDuplicate, !wasDuplicate {
+                logger.warning("another process uses this node's id; give each its own")
+            }
+            if let lineage = ReportText.text(named: "confirmed_lineage", in: body) { onConfirmedLineage(lineage) }
             notePlace(body)
             if !wasReachable { logger.info("the control plane takes reports") }
         case .response(let status, _):

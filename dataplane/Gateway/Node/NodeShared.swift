@@ -3,6 +3,7 @@
 
 import Ledger
 import Limits
+import Reactor
 import Synchronization
 
 /// The meeting place of the agent's thread and all others.
@@ -13,12 +14,18 @@ final class NodeShared: Sendable {
         var isClosed = false
     }
 
+    /// DESIGN §5: memory is believed for so long without a heartbeat or a poll that confirms it.
+    private static let freshMilliseconds: Int64 = 30_000
+
     private let status = Mutex(NodeStatus())
     private let inbox = Mutex(Inbox())
     private let inboxCapacity: Int
     private let wakeCount: Int
     /// The number of nodes that serve, and in the lower half this one's rank: read together.
     private let packedPlace = Atomic<UInt64>(1 << 32)
+    /// Until when what is enforced counts as fresh, by the wall clock in milliseconds: requests compare the time that
+    /// they have read anyway, so that a process which was stopped for a while does not take itself for fresh.
+    private let freshUntil = Atomic<Int64>(0)
     /// Set when a drain has nothing left to ship.
     let isDrained = Atomic<Bool>(false)
 
@@ -48,6 +55,15 @@ final class NodeShared: Sendable {
     func setPlace(_ place: FleetPlace) {
         packedPlace.store(UInt64(place.nodes) << 32 | UInt64(place.rank), ordering: .relaxed)
     }
+
+    /// Redis or the control plane says that nothing newer exists.
+    func confirm() {
+        status.withLock { $0.confirmedAt = .now }
+        freshUntil.store(WallClock.milliseconds + Self.freshMilliseconds, ordering: .relaxed)
+    }
+
+    /// Whether what is enforced was confirmed within the last 30 s; costs one load.
+    func isFresh(at milliseconds: Int64) -> Bool { milliseconds <= freshUntil.load(ordering: .relaxed) }
 
     /// Changes the status; only the agent's thread does.
     func update(_ change: (inout NodeStatus) -> Void) { status.withLock { change(&$0) } }

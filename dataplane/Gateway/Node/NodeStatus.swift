@@ -18,6 +18,12 @@ public struct NodeStatus: Sendable, Equatable {
     public var version: UInt64 = 0
     /// Its lineage, 32 hex digits; empty before there is one.
     public var lineage = ""
+    /// The canary whose chunks are enforced, 32 hex digits; nil for none.
+    public var canary: String?
+    /// Keys that are refused although the snapshot admits them, until an admin confirms the lineage.
+    public var heldRevocations = 0
+    /// Whether another process reports under this node's id, as the control plane last said.
+    public var isDuplicate = false
     /// When the control plane made it, in milliseconds since the Unix epoch.
     public var createdAt: Int64 = 0
     /// Where it came from.
@@ -35,11 +41,21 @@ public struct NodeStatus: Sendable, Equatable {
     /// Snapshots that were taken over since the start.
     public var swaps: UInt64 = 0
     /// Snapshots that were refused since the start.
-    public var nacks: UInt64 = 0
+    public var nacks: UInt64 { nacksByClass.reduce(0, +) }
+    /// The same, in the order of ``RefusalClass/allCases``.
+    var nacksByClass = [UInt64](repeating: 0, count: RefusalClass.allCases.count)
     /// Reads of the head in Redis.
     public var headReads: UInt64 = 0
     /// Requests for the manifest at the control plane.
     public var polls: UInt64 = 0
+    /// Reads of the head or a chunk in Redis that found it.
+    public var redisHits: UInt64 = 0
+    /// Reads of the head or a chunk in Redis that did not find it, or got no answer.
+    public var redisMisses: UInt64 = 0
+    /// Requests for the manifest or a chunk that the control plane answered.
+    public var controlHits: UInt64 = 0
+    /// Requests for the manifest or a chunk that it did not answer, or not with what was asked for.
+    public var controlMisses: UInt64 = 0
     /// Chunks that were in memory when a snapshot named them.
     public var chunksFromMemory: UInt64 = 0
     /// Chunks read from Redis.

@@ -27,6 +27,29 @@ struct ReportText {
 
     /// Finds `"name": <digits>` in a flat object of the control plane's; nil when it is not there or not a number.
     static func integer(named name: String, in json: [UInt8]) -> Int? {
+        guard let index = valueIndex(of: name, in: json) else { return nil }
+        let digits = json[index...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        return Int(String(decoding: digits, as: UTF8.self))
+    }
+
+    /// Finds `"name": "<text>"` in a flat object of the control plane's, for texts without escapes; nil when it is not
+    /// there or not a text.
+    static func text(named name: String, in json: [UInt8]) -> String? {
+        guard var index = valueIndex(of: name, in: json), index < json.count, json[index] == UInt8(ascii: "\"") else {
+            return nil
+        }
+        index += 1
+        guard let end = json[index...].firstIndex(of: UInt8(ascii: "\"")) else { return nil }
+        return String(validating: json[index..<end], as: UTF8.self)
+    }
+
+    /// Finds `"name": true` in a flat object of the control plane's.
+    static func isTrue(_ name: String, in json: [UInt8]) -> Bool {
+        guard let index = valueIndex(of: name, in: json) else { return false }
+        return json[index...].starts(with: "true".utf8)
+    }
+
+    private static func valueIndex(of name: String, in json: [UInt8]) -> Int? {
         let key = Array("\"\(name)\"".utf8)
         guard json.count > key.count, let start = firstIndex(of: key, in: json) else { return nil }
         var index = start + key.count
@@ -34,8 +57,7 @@ struct ReportText {
         guard index < json.count, json[index] == UInt8(ascii: ":") else { return nil }
         index += 1
         skipSpace(in: json, from: &index)
-        let digits = json[index...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        return Int(String(decoding: digits, as: UTF8.self))
+        return index
     }
 
     private static func firstIndex(of key: [UInt8], in json: [UInt8]) -> Int? {

@@ -141,7 +141,7 @@ final class SnapshotFollower {
         guard !isStopped, let identity = SnapshotIdentity(announcement: message) else { return }
         lastHeard = reactor.now
         if identity == taker.enforced {
-            shared.update { $0.confirmedAt = .now }
+            shared.confirm()
             // The head that was refused is gone, says a message; the control plane may say so with authority.
             if taker.hasRefusal, reactor.now - lastPolled > Self.pollPause { pollOnce() }
         }
@@ -164,29 +164,37 @@ final class SnapshotFollower {
 
     private func readHead() {
         shared.update { $0.headReads += 1 }
-        commands?.command([Array("GET".utf8), RedisNames.head]) { [weak self] reply in self?.gotHead(reply) }
+        // Both at once: a notice goes with one head only.
+        commands?.command([Array("MGET".utf8), RedisNames.head, RedisNames.canary]) { [weak self] reply in
+            self?.gotHead(reply)
+        }
     }
 
     private func gotHead(_ reply: Result<RedisReply, RedisFailure>) {
         guard !isStopped else { return }
+        let parts: [RedisReply]
         switch reply {
-        case .success(.bulk(let manifest)) where manifest.count <= SnapshotBounds.maxManifestBytes:
-            taker.offer(manifest, from: .redis) { [weak self] outcome in
-                self?.headEnded(foundNews: outcome == .swapped)
-                // What Redis holds may have been tampered with: the control plane has the original.
-                if outcome == .refused { self?.pollOnce() }
-            }
-        case .success(.null):
-            // Redis was emptied, or nothing was ever published: the control plane knows.
-            headEnded(foundNews: false)
-            pollOnce()
-        case .success:
-            logger.warning("the head in Redis is no manifest")
-            headEnded(foundNews: false)
-            pollOnce()
+        case .success(.array(let elements)) where elements.count == 2: parts = elements
+        case .success: parts = []
         case .failure(let failure):
+            shared.update { $0.redisMisses += 1 }
             logger.debug("the head was not read", metadata: ["reason": "\(failure)"])
+            return headEnded(foundNews: false)
+        }
+        guard case .bulk(let manifest)? = parts.first, manifest.count <= SnapshotBounds.maxManifestBytes else {
+            // Redis was emptied, or nothing was published lately: the control plane knows.
+            shared.update { $0.redisMisses += 1 }
+            if parts.first != .null { logger.warning("the head in Redis is no manifest") }
             headEnded(foundNews: false)
+            return pollOnce()
+        }
+        shared.update { $0.redisHits += 1 }
+        var notice: [UInt8]?
+        if case .bulk(let bytes) = parts[1] { notice = bytes }
+        taker.offer(manifest, notice: notice, from: .redis) { [weak self] outcome in
+            self?.headEnded(foundNews: outcome == .swapped)
+            // What Redis holds may have been tampered with: the control plane has the original.
+            if outcome == .refused { self?.pollOnce() }
         }
     }
 
@@ -238,20 +246,29 @@ final class SnapshotFollower {
         let known = taker.enforced
         let transfer = control.manifest(
             known: known,
+            canary: taker.enforcedCanary,
             waitSeconds: isLong && known != nil ? timing.pollSeconds : nil
-        ) { [weak self] answer in self?.polled(answer) }
+        ) { [weak self] answer, notice in self?.polled(answer, notice) }
         poll = .inFlight(transfer, isLong: isLong, known: known, since: reactor.now)
     }
 
-    private func polled(_ answer: ControlClient.Answer) {
+    private func polled(_ answer: ControlClient.Answer, _ notice: [UInt8]?) {
         guard !isStopped, case .inFlight(_, _, let known, let since) = poll else { return }
         poll = .none
+        let isAnswered: Bool
+        switch answer {
+        case .response(status: 200, _), .response(status: 304, _): isAnswered = true
+        default: isAnswered = false
+        }
+        shared.update { status in
+            if isAnswered { status.controlHits += 1 } else { status.controlMisses += 1 }
+        }
         switch answer {
         case .response(status: 200, let manifest):
             pollBackoff.succeeded()
             // Nothing is asked while the manifest is looked at.
             pause(timing.maxBackoff)
-            taker.offer(manifest, from: .control) { [weak self] outcome in
+            taker.offer(manifest, notice: notice, from: .control) { [weak self] outcome in
                 self?.endPoll()
                 if outcome == .swapped {
                     self?.review()
@@ -270,7 +287,10 @@ final class SnapshotFollower {
             pause(pollBackoff.failed(random: &random))
         case .failure(let reason):
             logger.debug("the control plane did not answer", metadata: ["reason": "\(reason)"])
-            pause(pollBackoff.failed(random: &random))
+            let wait = pollBackoff.failed(random: &random)
+            // A poll that had been held was cut for all nodes at this moment.
+            let wasHeld = reactor.now - since >= Self.pollPause
+            pause(wait + (wasHeld ? timing.reconnectSpread * Double.random(in: 0..<1, using: &random) : .zero))
         }
     }
 

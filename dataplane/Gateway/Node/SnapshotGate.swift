@@ -6,7 +6,7 @@ struct SnapshotGate: Sendable {
         case take
         /// It is what is enforced.
         case same
-        case refuse(String)
+        case refuse(SnapshotRefusal)
     }
 
     private static let maxRetiredLineages = 64
@@ -24,15 +24,24 @@ struct SnapshotGate: Sendable {
         if identity == current { return .same }
         if identity.lineage == current.lineage {
             guard identity.version > current.version else {
-                return .refuse("version \(identity.version) is older than the enforced \(current.version)")
+                return .refuse(
+                    SnapshotRefusal(
+                        .version,
+                        "version \(identity.version) is older than the enforced \(current.version)"
+                    )
+                )
             }
             return .take
         }
         guard !retiredLineages.contains(identity.lineage) else {
-            return .refuse("lineage \(identity.lineage) was replaced by \(current.lineage)")
+            return .refuse(
+                SnapshotRefusal(.lineage, "lineage \(identity.lineage) was replaced by \(current.lineage)")
+            )
         }
         guard createdAt > self.createdAt else {
-            return .refuse("lineage \(identity.lineage) was made before the enforced \(current.lineage)")
+            return .refuse(
+                SnapshotRefusal(.lineage, "lineage \(identity.lineage) was made before the enforced \(current.lineage)")
+            )
         }
         return .take
     }

@@ -21,13 +21,20 @@ final class SnapshotTaker {
 
     private final class Offer {
         let manifest: [UInt8]
+        let notice: [UInt8]?
         let digest: Digest
         let source: SnapshotSource
         var done: [(Outcome) -> Void]
 
-        init(_ manifest: [UInt8], _ source: SnapshotSource, _ done: @escaping (Outcome) -> Void) {
+        init(
+            _ manifest: [UInt8],
+            _ notice: [UInt8]?,
+            _ source: SnapshotSource,
+            _ done: @escaping (Outcome) -> Void
+        ) {
             self.manifest = manifest
-            digest = SHA256.digest(manifest)
+            self.notice = notice
+            digest = SHA256.digest(manifest + (notice ?? []))
             self.source = source
             self.done = [done]
         }
@@ -35,6 +42,8 @@ final class SnapshotTaker {
 
     /// What is enforced, to be announced to the tracker and to the control plane.
     private(set) var enforced: SnapshotIdentity?
+    /// The canary whose chunks are enforced with it.
+    private(set) var enforcedCanary: String?
 
     private let configuration: NodeConfiguration
     private let registry: PolicyRegistry
@@ -42,10 +51,14 @@ final class SnapshotTaker {
     private let shared: NodeShared
     private let store: LastKnownGoodKeeper
     private let logger: Logger
+    private let onHeldKeys: @Sendable (Set<KeyID>) -> Void
     private let onSnapshot: @Sendable (EnforcedSnapshot) -> Void
+    /// What the workers have; the next one takes over from it what is equal.
+    private var snapshot: EnforcedSnapshot?
+    /// What nodes outside of a canary have, which is what lies on the disk; the same as `snapshot` without one.
+    private var stable: EnforcedSnapshot?
+    private var held = HeldRevocations(lineage: "", keys: [])
     private var gate = SnapshotGate()
-    /// What is enforced; the next one takes over from it what is equal.
-    private var current: EnforcedSnapshot?
     /// Good chunks of a snapshot that was not whole; the next attempt need not fetch them again.
     private var spareChunks: [Digest: [UInt8]] = [:]
     private var inHand: Offer?
@@ -53,7 +66,7 @@ final class SnapshotTaker {
     private var fetch: ChunkFetch?
     /// A manifest whose content was whole and bad: it can never become good.
     private var condemned: Digest?
-    private var lastRefused: (digest: Digest, reason: String)?
+    private var lastRefused: (digest: Digest, refusal: SnapshotRefusal)?
 
     /// Where the chunks of a manifest from that source are looked for first; nil while Redis is known to be out.
     var redis: (SnapshotSource) -> RedisConnection? = { _ in nil }
@@ -69,6 +82,7 @@ final class SnapshotTaker {
     ///   - shared: the status that this writes.
     ///   - store: keeps what is enforced for the next start.
     ///   - logger: for swaps and refusals.
+    ///   - onHeldKeys: gets the keys to refuse although the snapshot admits them.
     ///   - onSnapshot: gets each snapshot that is to be enforced.
     init(
         configuration: NodeConfiguration,
@@ -77,6 +91,7 @@ final class SnapshotTaker {
         shared: NodeShared,
         store: LastKnownGoodKeeper,
         logger: Logger,
+        onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void,
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
     ) {
         self.configuration = configuration
@@ -85,15 +100,17 @@ final class SnapshotTaker {
         self.shared = shared
         self.store = store
         self.logger = logger
+        self.onHeldKeys = onHeldKeys
         self.onSnapshot = onSnapshot
     }
 
     /// Enforces the last-known-good copy: the newer of the two that this build can enforce.
     func takeFromDisk() {
+        loadHeld()
         for copy in store.copies(verifyingKey: configuration.verifyingKey) {
             do throws(SnapshotError) {
-                _ = try build(copy.manifest, copy.encoded.chunks, from: .disk)
-                return
+                let built = try build(copy.manifest, replacing: nil, copy.encoded.chunks)
+                return enforce(built, stable: built, canary: nil, createdAt: copy.manifest.createdAt, from: .disk)
             } catch {
                 logger.error("a last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
             }
@@ -103,8 +120,19 @@ final class SnapshotTaker {
     /// Takes a manifest over if it is newer and good.
     ///
     /// Joins the one in hand when it is the same; else it waits, and takes the place of one that waits already.
-    func offer(_ manifest: [UInt8], from source: SnapshotSource, _ done: @escaping (Outcome) -> Void) {
-        let offer = Offer(manifest, source, done)
+    ///
+    /// - Parameters:
+    ///   - manifest: bytes from anywhere.
+    ///   - notice: the canary's that came with it, from anywhere too.
+    ///   - source: who offers.
+    ///   - done: called once.
+    func offer(
+        _ manifest: [UInt8],
+        notice: [UInt8]?,
+        from source: SnapshotSource,
+        _ done: @escaping (Outcome) -> Void
+    ) {
+        let offer = Offer(manifest, notice, source, done)
         guard let inHand else { return begin(offer) }
         if inHand.digest == offer.digest {
             inHand.done.append(done)
@@ -121,10 +149,8 @@ final class SnapshotTaker {
     /// The control plane or a signed head says that this is the newest: a refusal before it is history.
     func confirm(_ identity: SnapshotIdentity) {
         guard identity == enforced else { return }
-        shared.update { status in
-            status.refusal = nil
-            status.confirmedAt = .now
-        }
+        shared.confirm()
+        shared.update { $0.refusal = nil }
         guard lastRefused != nil else { return }
         lastRefused = nil
         onChange(nil)
@@ -142,94 +168,167 @@ final class SnapshotTaker {
         inHand = offer
         guard offer.digest != condemned else { return end(.refused) }
         let manifest: Manifest
+        let canary: SnapshotCanary?
         do throws(SnapshotError) {
             manifest = try SnapshotDecoder.manifest(offer.manifest, verifyingKey: configuration.verifyingKey)
+            canary = try self.canary(of: offer, manifest)
         } catch {
-            return refuse("\(error)")
+            return refuse(SnapshotRefusal(error))
         }
         switch gate.judge(manifest.identity, createdAt: manifest.createdAt) {
-        case .refuse(let reason): refuse(reason)
+        case .refuse(let refusal): refuse(refusal)
         case .same:
+            // A node that came from its disk has the version without the canary's chunks.
+            if let canary, canary.id != enforcedCanary { return gather(manifest, canary, offer, spareChunks) }
             confirm(manifest.identity)
             end(.same)
-        case .take: gather(manifest, offer, spareChunks)
+        case .take: gather(manifest, canary, offer, spareChunks)
         }
     }
 
+    /// The canary that this node is in; nil when there is none, or none for this node or this manifest.
+    private func canary(of offer: Offer, _ manifest: Manifest) throws(SnapshotError) -> SnapshotCanary? {
+        guard let notice = offer.notice else { return nil }
+        let canary = try SnapshotCanary(notice, verifyingKey: configuration.verifyingKey)
+        guard canary.lineage == manifest.lineage, canary.version == manifest.version,
+            canary.includes(nodeID: configuration.nodeID)
+        else { return nil }
+        return canary
+    }
+
     /// Fetches what is known to be missing, then what its pages name, until all is there.
-    private func gather(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) {
-        let missing: [ChunkReference]
+    ///
+    /// With a canary that is two trees of policies: the copy on disk is the one without it.
+    private func gather(
+        _ manifest: Manifest,
+        _ canary: SnapshotCanary?,
+        _ offer: Offer,
+        _ gathered: [Digest: [UInt8]]
+    ) {
+        var missing: Set<ChunkFetch.Wanted> = []
         do throws(SnapshotError) {
-            missing = try SnapshotDecoder.missing(manifest, enforced: current) { gathered[$0] }
+            for (wanted, held) in wanted(manifest, canary) {
+                for chunk in try SnapshotDecoder.missing(wanted, enforced: held, chunks: { gathered[$0] }) {
+                    missing.insert(ChunkFetch.Wanted(digest: chunk.digest, byteCount: chunk.size))
+                }
+            }
         } catch {
-            return condemn(offer, error)
+            return condemn(offer, SnapshotRefusal(error))
         }
-        guard !missing.isEmpty else { return finish(manifest, offer, gathered) }
-        let wanted = missing.map { ChunkFetch.Wanted(digest: $0.digest, byteCount: $0.size) }
-        let fetch = ChunkFetch(wanted, redis: redis(offer.source), control: control) { [weak self] outcome in
+        guard !missing.isEmpty else { return finish(manifest, canary, offer, gathered) }
+        let fetch = ChunkFetch(Array(missing), redis: redis(offer.source), control: control) { [weak self] outcome in
             guard let self else { return }
             self.fetch = nil
             self.shared.update { status in
                 status.chunksFromRedis += outcome.fromRedis
                 status.chunksFromControl += outcome.fromControl
+                status.redisHits += outcome.fromRedis
+                status.redisMisses += outcome.redisMisses
+                status.controlHits += outcome.fromControl
+                status.controlMisses += outcome.controlMisses
             }
             let gathered = gathered.merging(outcome.chunks) { _, new in new }
-            guard let trouble = outcome.trouble else { return self.gather(manifest, offer, gathered) }
+            guard let trouble = outcome.trouble else { return self.gather(manifest, canary, offer, gathered) }
             do throws(SnapshotError) {
                 // Of this manifest alone, so that a row of such attempts does not fill the memory.
-                self.spareChunks = try SnapshotDecoder.present(manifest, enforced: self.current) { gathered[$0] }
+                var spare: [Digest: [UInt8]] = [:]
+                for (wanted, held) in self.wanted(manifest, canary) {
+                    spare.merge(try SnapshotDecoder.present(wanted, enforced: held) { gathered[$0] }) { _, new in new }
+                }
+                self.spareChunks = spare
             } catch {
-                return self.condemn(offer, error)
+                return self.condemn(offer, SnapshotRefusal(error))
             }
-            self.refuse(trouble)
+            self.refuse(SnapshotRefusal(.missingChunk, trouble))
         }
         self.fetch = fetch
         fetch.start()
     }
 
-    private func finish(_ manifest: Manifest, _ offer: Offer, _ gathered: [Digest: [UInt8]]) {
-        let snapshot: EnforcedSnapshot
+    /// What is to be built, each with what it takes over from.
+    private func wanted(_ manifest: Manifest, _ canary: SnapshotCanary?) -> [(Manifest, EnforcedSnapshot?)] {
+        guard let canary else { return [(manifest, stable)] }
+        return [(manifest, stable), (manifest.applying(canary), snapshot)]
+    }
+
+    private func finish(
+        _ manifest: Manifest,
+        _ canary: SnapshotCanary?,
+        _ offer: Offer,
+        _ gathered: [Digest: [UInt8]]
+    ) {
+        let built: EnforcedSnapshot
         do throws(SnapshotError) {
-            snapshot = try build(manifest, gathered, from: offer.source)
+            built = try build(manifest, replacing: stable, gathered)
         } catch {
-            return condemn(offer, error)
+            return condemn(offer, SnapshotRefusal(error))
         }
-        store.save(manifest: offer.manifest, of: snapshot)
-        end(.swapped)
+        var trouble: SnapshotRefusal?
+        var enforced = built
+        if let canary {
+            do throws(SnapshotError) {
+                enforced = try build(manifest.applying(canary), replacing: snapshot, gathered)
+            } catch {
+                // What all others enforce is better than what was enforced before: a canary that this node cannot
+                // enforce must not keep it from the changes that come meanwhile.
+                trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(error)")
+            }
+        }
+        let isNews = manifest.identity != self.enforced || trouble == nil
+        if isNews {
+            let createdAt = manifest.createdAt
+            let name = trouble == nil ? canary?.id : nil
+            shared.update { $0.chunksFromMemory += UInt64(max(0, enforced.chunkCount - gathered.count)) }
+            enforce(enforced, stable: built, canary: name, createdAt: createdAt, from: offer.source)
+            store.save(manifest: offer.manifest, of: built)
+        }
+        guard let trouble else { return end(.swapped) }
+        condemn(offer, trouble, outcome: isNews ? .swapped : .refused)
     }
 
     /// Every chunk is what its digest says, so a second look would find the same.
-    private func condemn(_ offer: Offer, _ error: SnapshotError) {
+    private func condemn(_ offer: Offer, _ refusal: SnapshotRefusal, outcome: Outcome = .refused) {
         condemned = offer.digest
         spareChunks = [:]
-        refuse("\(error)")
+        refuse(refusal, outcome: outcome)
     }
 
     private func build(
         _ manifest: Manifest,
-        _ gathered: [Digest: [UInt8]],
-        from source: SnapshotSource
+        replacing old: EnforcedSnapshot?,
+        _ gathered: [Digest: [UInt8]]
     ) throws(SnapshotError) -> EnforcedSnapshot {
-        let snapshot = try EnforcedSnapshot(manifest: manifest, replacing: current, registry: registry) { gathered[$0] }
-        let identity = manifest.identity
-        current = snapshot
+        try EnforcedSnapshot(manifest: manifest, replacing: old, registry: registry) { gathered[$0] }
+    }
+
+    private func enforce(
+        _ new: EnforcedSnapshot,
+        stable: EnforcedSnapshot,
+        canary: String?,
+        createdAt: Int64,
+        from source: SnapshotSource
+    ) {
+        let identity = SnapshotIdentity(lineage: new.lineage, version: new.version)
         spareChunks = [:]
         condemned = nil
         lastRefused = nil
+        holdRevocations(before: new)
+        snapshot = new
+        self.stable = stable
         enforced = identity
-        gate.enforced(identity, createdAt: manifest.createdAt)
-        onSnapshot(snapshot)
-        let createdAt = manifest.createdAt
+        enforcedCanary = canary
+        gate.enforced(identity, createdAt: createdAt)
+        onSnapshot(new)
         shared.update { status in
             status.version = identity.version
             status.lineage = identity.lineage
+            status.canary = canary
             status.createdAt = createdAt
             status.source = source
-            status.confirmedAt = source == .disk ? nil : .now
             status.refusal = nil
             status.swaps += 1
-            status.chunksFromMemory += UInt64(max(0, snapshot.chunkCount - gathered.count))
         }
+        if source != .disk { shared.confirm() }
         logger.info(
             "a snapshot is enforced",
             metadata: [
@@ -238,24 +337,70 @@ final class SnapshotTaker {
             ]
         )
         onChange(identity)
-        return snapshot
     }
 
-    private func refuse(_ reason: String) {
+    private func refuse(_ refusal: SnapshotRefusal, outcome: Outcome = .refused) {
         guard let offer = inHand else { return }
-        if lastRefused?.digest != offer.digest || lastRefused?.reason != reason {
-            lastRefused = (offer.digest, reason)
+        if lastRefused?.digest != offer.digest || lastRefused?.refusal != refusal {
+            lastRefused = (offer.digest, refusal)
+            let index = RefusalClass.allCases.firstIndex(of: refusal.kind) ?? 0
             shared.update { status in
-                status.refusal = reason
-                status.nacks += 1
+                status.refusal = refusal.reason
+                status.nacksByClass[index] += 1
             }
             logger.error(
                 "a snapshot was refused; the old one stays",
-                metadata: ["reason": "\(reason)", "source": "\(offer.source.rawValue)"]
+                metadata: ["reason": "\(refusal.reason)", "source": "\(offer.source.rawValue)"]
             )
             onChange(nil)
         }
-        end(.refused)
+        end(outcome)
+    }
+
+    // MARK: A restored database
+
+    /// An admin has looked at the lineage: its revocations are all there are.
+    func confirmLineage(_ lineage: String) {
+        guard lineage == enforced?.lineage, !held.keys.isEmpty else { return }
+        logger.info("the lineage is confirmed", metadata: ["released_keys": "\(held.keys.count)"])
+        hold(HeldRevocations(lineage: lineage, keys: []))
+    }
+
+    private func loadHeld() {
+        do {
+            guard let stored = try HeldRevocations.load(directory: configuration.dataDirectory) else { return }
+            held = stored
+            onHeldKeys(held.keys)
+            let count = held.keys.count
+            shared.update { $0.heldRevocations = count }
+        } catch {
+            logger.error("the list of held revocations cannot be read", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    /// Before another lineage is enforced: what the old one revoked stays refused, on disk first.
+    private func holdRevocations(before restored: EnforcedSnapshot) {
+        guard let replaced = snapshot, replaced.lineage != restored.lineage else { return }
+        let keys = HeldRevocations.needed(replacing: replaced, by: restored, held: held.keys)
+        logger.warning(
+            "another lineage: the database was restored",
+            metadata: ["lineage": "\(restored.lineage)", "held_revocations": "\(keys.count)"]
+        )
+        hold(HeldRevocations(lineage: restored.lineage, keys: keys))
+    }
+
+    /// Rare, and it must be on disk before the new lineage is: so it is written here, on the node's own thread.
+    private func hold(_ revocations: HeldRevocations) {
+        held = revocations
+        let count = held.keys.count
+        shared.update { $0.heldRevocations = count }
+        onHeldKeys(held.keys)
+        do throws(DiskError) {
+            try held.save(directory: configuration.dataDirectory)
+        } catch {
+            logger.error("held revocations will not outlive a restart", metadata: ["reason": "\(error)"])
+        }
+        onChange(nil)
     }
 
     private func end(_ outcome: Outcome) {

@@ -17,9 +17,12 @@ enum Authenticate {
     private static let decoy = SHA256.digest([])
 
     /// The key whose id and secret the head shows; `nowMilliseconds` is the wall clock, for keys that expire.
+    ///
+    /// - Parameter held: keys to refuse although the snapshot admits them; nearly always none.
     static func key(
         of head: RequestHead,
         in snapshot: EnforcedSnapshot,
+        held: Set<KeyID> = [],
         nowMilliseconds: Int64
     ) throws(AuthenticationFailure) -> EnforcedKey {
         guard !head.hasConflictingKeys else { throw .conflicting }
@@ -33,7 +36,7 @@ enum Authenticate {
             throw .unknown
         }
         guard Digest.isEqualInConstantTime(digest, key.digest) else { throw .wrongSecret }
-        guard !key.isRevoked, key.app.isEnabled else { throw .revoked }
+        guard !key.isRevoked, key.app.isEnabled, held.isEmpty || !held.contains(id) else { throw .revoked }
         if let expiry = key.expiresAt, expiry <= nowMilliseconds { throw .expired }
         return key
     }

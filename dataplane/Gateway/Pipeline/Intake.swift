@@ -61,9 +61,11 @@ enum Intake {
         }
         guard let active = worker.active else { return refuse(.unavailable) }
 
+        let now = WallClock.milliseconds
+        (worker.agent.isFresh(at: now) ? worker.counters.freshRequests : worker.counters.staleRequests).add()
         let key: EnforcedKey
         do throws(AuthenticationFailure) {
-            key = try Authenticate.key(of: facts, in: active.policies, nowMilliseconds: WallClock.milliseconds)
+            key = try Authenticate.key(of: facts, in: active.policies, held: worker.heldKeys, nowMilliseconds: now)
         } catch {
             worker.counters.unauthorized.add()
             return refuse(.unauthorized)

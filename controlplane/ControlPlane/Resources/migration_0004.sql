@@ -1,0 +1,1 @@
+../../../schemas/postgres/0004_distribution.sql
