@@ -12,9 +12,9 @@ extension Faults {
         init() throws { system = try FaultSystem.running }
 
         @Test func `R8: scripts are lost again and again, and the limit is exact`() async throws {
-            let limit = 150
+            let limit = 100
             let app = try await system.makeApp([.perMonth(limit)])
-            let load = try await system.startLoad([app.client(rate: 150)])
+            let load = try await system.startLoad([app.client(rate: 100)])
             for _ in 0..<6 {
                 await pause(for: .milliseconds(300))
                 try await system.redis("script", "flush")

@@ -17,10 +17,10 @@ extension Faults {
 
         @Test(arguments: ["killed", "stopped"])
         func `R1, R2: gone under load, it costs no request and at most one share`(how: String) async throws {
-            let limit = 100
+            let limit = 80
             let free = try await system.makeApp()
             let limited = try await system.makeApp([.perMonth(limit)])
-            let load = try await system.startLoad([free.client(rate: 100), limited.client(rate: 160)])
+            let load = try await system.startLoad([free.client(rate: 60), limited.client(rate: 100)])
             await pause(for: .milliseconds(400))  // some of the limit is used, not all
             let process = try await redis().process
             await process.process?.send(how == "killed" ? SIGKILL : SIGSTOP)
@@ -45,7 +45,7 @@ extension Faults {
 
         @Test func `R2: what was held for a stopped Redis answers nobody else, and one probe at a time asks`() async throws {
             let app = try await system.makeApp([.perMonth(1_000_000)])
-            let load = try await system.startLoad([app.client(rate: 100)])
+            let load = try await system.startLoad([app.client(rate: 80)])
             await pause(for: .milliseconds(300))
             let before = try await (system.redisLinks[0].acceptedCount(), system.redisLinks[1].acceptedCount())
             for link in system.redisLinks { try await link.set(.blackHole) }
@@ -63,7 +63,7 @@ extension Faults {
 
         @Test func `R3: slower than the deadline, it is not used, and not until it is fast again`() async throws {
             let app = try await system.makeApp([.perMonth(1_000_000)])
-            let load = try await system.startLoad([app.client(rate: 100)])
+            let load = try await system.startLoad([app.client(rate: 80)])
             for link in system.redisLinks { try await link.set(.delayed(.milliseconds(100))) }
             await pause(for: .milliseconds(500))
             let before = try await system.metrics(0)
@@ -81,7 +81,7 @@ extension Faults {
 
         @Test func `R4: slow now and then, it is left and joined again a few times only`() async throws {
             let app = try await system.makeApp([.perMonth(1_000_000)])
-            let load = try await system.startLoad([app.client(rate: 100)])
+            let load = try await system.startLoad([app.client(rate: 80)])
             let before = try await transitions()
             for link in system.redisLinks { try await link.set(.delayed(.milliseconds(50), share: 0.05)) }
             await pause(for: .seconds(4 * FaultSystem.stretch))
@@ -153,11 +153,11 @@ extension Faults {
         }
 
         @Test func `R10: one node is cut off: it keeps to its share and still hears of changes`() async throws {
-            let limit = 100
+            let limit = 80
             let app = try await system.makeApp([.perMonth(limit)])
             let other = try await system.makeApp()
             try await system.redisLinks[0].set(.blackHole)
-            let load = try await system.startLoad([app.client(rate: 200)])
+            let load = try await system.startLoad([app.client(rate: 80)])
             await pause(for: .seconds(2))
             let begin = ContinuousClock.now
             try await other.add("model_allowlist", ["allow": ["nothing"]])
@@ -210,7 +210,7 @@ extension Faults {
 
         @Test func `R15: flapping: no reconnect storm, no descriptor left behind`() async throws {
             let app = try await system.makeApp([.perMonth(1_000_000)])
-            let load = try await system.startLoad([app.client(rate: 100)])
+            let load = try await system.startLoad([app.client(rate: 80)])
             await pause(for: .milliseconds(200))
             let before = try await (system.redisLinks[0].acceptedCount(), system.redisLinks[0].openCount())
             let rounds = 3 * FaultSystem.stretch

@@ -28,6 +28,7 @@ struct LoadShape: Sendable {
 final class Load: Sendable {
     private let clients: [LoadClient]
     private let begin: ContinuousClock.Instant
+    private let hiccups = HiccupMeter()
 
     /// Starts it.
     static func start(_ shape: LoadShape) async throws -> Load {
@@ -74,7 +75,7 @@ final class Load: Sendable {
 
     /// What was seen so far.
     var history: History {
-        History(samples: clients.flatMap { $0.samples }.sorted { $0.start < $1.start })
+        History(samples: clients.flatMap { $0.samples }.sorted { $0.start < $1.start }, hiccup: hiccups.longest)
     }
 
     /// Sends nothing new, waits for what is under way.
@@ -151,4 +152,37 @@ final class LoadClient: Sendable {
 /// Samples, written on a loop and read anywhere.
 final class SharedSamples: Sendable {
     let samples = Mutex<[Sample]>([])
+}
+
+/// How long the machine keeps a thread of ours waiting that is due: what no part under test can be blamed for.
+final class HiccupMeter: Sendable {
+    private static let interval = Duration.milliseconds(10)
+    private let seen: Seen
+    private let ticks: [RepeatedTask]
+
+    private final class Seen: Sendable {
+        let longest = Mutex(Duration.zero)
+    }
+
+    init() {
+        let seen = Seen()
+        self.seen = seen
+        let interval = TimeAmount(Self.interval)
+        ticks = FaultProxy.loops.makeIterator().map { loop in
+            let last = Mutex(ContinuousClock.now)
+            return loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+                let now = ContinuousClock.now
+                let late = last.withLock { last in
+                    defer { last = now }
+                    return now - last - Self.interval
+                }
+                seen.longest.withLock { $0 = max($0, late) }
+            }
+        }
+    }
+
+    deinit { for tick in ticks { tick.cancel() } }
+
+    /// The longest wait beyond what was asked for.
+    var longest: Duration { seen.longest.withLock { $0 } }
 }

@@ -50,6 +50,8 @@ extension Sample: CustomStringConvertible {
 /// All that the clients of a load saw.
 struct History: Sendable {
     var samples: [Sample] = []
+    /// The longest that the machine kept a thread of the load itself waiting.
+    var hiccup: Duration = .zero
 
     func of(_ app: String) -> [Sample] { samples.filter { $0.app == app } }
     func served(_ app: String) -> [Sample] { samples.filter { $0.app == app && $0.isServed } }
@@ -58,6 +60,6 @@ struct History: Sendable {
     var slowest: Duration { samples.map(\.took).max() ?? .zero }
     /// Requests that began within a span of the load's time.
     func between(_ from: Duration, _ to: Duration) -> History {
-        History(samples: samples.filter { $0.start >= from && $0.start < to })
+        History(samples: samples.filter { $0.start >= from && $0.start < to }, hiccup: hiccup)
     }
 }

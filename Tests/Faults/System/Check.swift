@@ -8,10 +8,11 @@ extension FaultSystem {
     ///
     /// - Parameters:
     ///   - history: what clients saw.
-    ///   - longest: the longest that any request may have taken; a generous class, not a percentile.
+    ///   - longest: the longest that any request may have taken, on a machine that is not itself late: a class
+    ///     (answered, not waited for), not a percentile.
     func expectUnharmed(
         _ history: History,
-        longest: Duration = .seconds(1),
+        longest: Duration = .seconds(1.5),
         sourceLocation: SourceLocation = #_sourceLocation
     ) {
         #expect(!history.samples.isEmpty, sourceLocation: sourceLocation)
@@ -21,10 +22,12 @@ extension FaultSystem {
             "\(failures.count) of \(history.samples.count) failed, first \(failures.prefix(3))",
             sourceLocation: sourceLocation
         )
-        let slow = history.samples.filter { $0.took > longest }
+        // A request passes some five threads, each of which may be kept waiting as ours were.
+        let bound = longest + history.hiccup * 5
+        let slow = history.samples.filter { $0.took > bound }
         #expect(
             slow.isEmpty,
-            "\(slow.count) of \(history.samples.count) waited, first \(slow.prefix(3))",
+            "\(slow.count) of \(history.samples.count) waited over \(bound), first \(slow.prefix(3))",
             sourceLocation: sourceLocation
         )
     }
