@@ -188,6 +188,8 @@ let package = Package(
             exclude: ["sdk_openai.py", "sdk_anthropic.py"],
             swiftSettings: strict
         ),
+        // The programs are started by path here, too.
+        tests("Faults", ["Stack", "weir-control", "weir-gateway"] + nio),
         tests("WeirTests", ["Policy", "Stack", "weir"]),
         tests("ReactorTests", ["Reactor"]),
     ],

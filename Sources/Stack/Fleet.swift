@@ -5,6 +5,21 @@
 private import Glibc
 private import Secrets
 
+/// Ports at which parts find each other where that is not the other part's own: something stands between them.
+public struct FleetLinks: Sendable {
+    /// Where a gateway finds Redis, by the gateway's index.
+    public var gatewayRedis: [Int: Int] = [:]
+    /// Where a gateway finds a control plane.
+    public var gatewayControl: [Int: Int] = [:]
+    /// Where a control plane finds Redis, by the control plane's index.
+    public var controlRedis: [Int: Int] = [:]
+    /// Where a control plane finds PostgreSQL.
+    public var controlPostgres: [Int: Int] = [:]
+
+    /// Every part is reached at its own port.
+    public init() {}
+}
+
 /// Where a fleet lives and listens.
 public struct FleetPlan: Sendable {
     /// Holds keys, logs and all data; absolute.
@@ -25,6 +40,14 @@ public struct FleetPlan: Sendable {
     public var restarts: Restarts?
     /// Given to every gateway besides its own flags.
     public var gatewayArguments: [String] = []
+    /// More control planes over the same database, one for each port.
+    public var moreControlPorts: [Int] = []
+    /// What stands between the parts.
+    public var links = FleetLinks()
+    /// Given to Redis besides its own flags.
+    public var redisArguments: [String] = []
+    /// What a part finds in its environment besides its keys, by the part's name.
+    public var environment: [String: [String: String]] = [:]
 
     /// Describes a fleet; see the properties.
     public init(
@@ -76,8 +99,10 @@ public actor Fleet {
     public private(set) var postgres: PrivatePostgres?
     /// Redis; nil before the start.
     public private(set) var redis: PrivateRedis?
-    /// weir-control; nil before the start.
-    public private(set) var control: SupervisedProcess?
+    /// The control planes, in the order of their ports; empty before the start.
+    public private(set) var controls: [SupervisedProcess] = []
+    /// The first control plane; nil before the start.
+    public var control: SupervisedProcess? { controls.first }
     /// The gateway nodes, in the order of their ports.
     public private(set) var gateways: [SupervisedProcess] = []
     private var isStopping = false
@@ -119,6 +144,8 @@ public actor Fleet {
         let redis = try PrivateRedis(
             directory: "\(plan.directory)/redis",
             port: plan.redisPort,
+            moreArguments: plan.redisArguments,
+            environment: plan.environment["redis"] ?? [:],
             restarts: plan.restarts,
             onEvent: watcher("redis")
         )
@@ -127,22 +154,60 @@ public actor Fleet {
         try await start("postgres", postgres.process, plan.postgresPort, since: begin)
         try await start("redis", redis.process, plan.redisPort)
 
-        let control = server(
-            "weir-control",
-            ["--listen", "127.0.0.1:\(plan.controlPort)", "--redis", "127.0.0.1:\(plan.redisPort)"],
-            keys.controlEnvironment(postgres: postgres.connectionString),
-            name: "control",
-            url: controlURL
-        )
-        self.control = control
-        try await start("control", control, plan.controlPort)
-
-        gateways = try plan.gatewayPorts.enumerated().map { index, port throws(StackError) in
-            try gateway(number: index + 1, port: port)
+        for (index, port) in ([plan.controlPort] + plan.moreControlPorts).enumerated() {
+            let name = index == 0 ? "control" : "control-\(index + 1)"
+            let connection = postgres.connectionString(port: plan.links.controlPostgres[index] ?? plan.postgresPort)
+            let control = server(
+                "weir-control",
+                [
+                    "--listen", "127.0.0.1:\(port)",
+                    "--redis", "127.0.0.1:\(plan.links.controlRedis[index] ?? plan.redisPort)",
+                ],
+                keys.controlEnvironment(postgres: connection),
+                name: name,
+                readiness: "http://127.0.0.1:\(port)/readyz"
+            )
+            controls.append(control)
+            try await start(name, control, port)
         }
+
+        gateways = try plan.gatewayPorts.indices.map { index throws(StackError) in try gateway(index) }
         for (index, gateway) in gateways.enumerated() {
             try await start("gateway-\(index + 1)", gateway, plan.gatewayPorts[index])
         }
+    }
+
+    /// Stops a gateway in order and starts it again with other flags, on its port and data.
+    ///
+    /// - Parameters:
+    ///   - index: which, from 0.
+    ///   - arguments: given after all others; of a flag given twice the last counts.
+    /// - Throws: what kept it from starting.
+    public func restartGateway(_ index: Int, arguments: [String]) async throws(StackError) {
+        await gateways[index].stop()
+        gateways[index] = try gateway(index, arguments: arguments)
+        try await gateways[index].start()
+    }
+
+    /// Starts one gateway more than planned; it is stopped with the others.
+    ///
+    /// - Parameters:
+    ///   - name: its log's name, its data's, and its node id unless the arguments give another.
+    ///   - port: where it listens.
+    ///   - arguments: given after all others; of a flag given twice the last counts.
+    ///   - readiness: the path that answers 200 once it is up; a node that has nothing to enforce is never ready.
+    /// - Returns: its process.
+    /// - Throws: what kept it from starting.
+    public func addGateway(
+        name: String,
+        port: Int,
+        arguments: [String] = [],
+        readiness: String = "/readyz"
+    ) async throws(StackError) -> SupervisedProcess {
+        let gateway = try gateway(name, port, nil, nil, arguments, readiness)
+        gateways.append(gateway)
+        try await start(name, gateway, port)
+        return gateway
     }
 
     /// Stops everything: nodes first, so that they can still ship what they have counted.
@@ -151,7 +216,7 @@ public actor Fleet {
         await withTaskGroup { group in
             for gateway in gateways { group.addTask { await gateway.stop(grace: .seconds(35)) } }
         }
-        await control?.stop()
+        for control in controls { await control.stop() }
         await redis?.stop()
         await postgres?.stop()
     }
@@ -169,22 +234,39 @@ public actor Fleet {
         onEvent(.ready(name, port: port, took: ContinuousClock.now - begin))
     }
 
-    private func gateway(number: Int, port: Int) throws(StackError) -> SupervisedProcess {
-        let name = "gateway-\(number)"
+    private func gateway(_ index: Int, arguments: [String] = []) throws(StackError) -> SupervisedProcess {
+        try gateway(
+            "gateway-\(index + 1)",
+            plan.gatewayPorts[index],
+            plan.links.gatewayRedis[index],
+            plan.links.gatewayControl[index],
+            arguments
+        )
+    }
+
+    private func gateway(
+        _ name: String,
+        _ port: Int,
+        _ redisPort: Int?,
+        _ controlPort: Int?,
+        _ arguments: [String],
+        _ readiness: String = "/readyz"
+    ) throws(StackError) -> SupervisedProcess {
         let data = "\(plan.directory)/nodes/\(name)"
         try Directory.make(data, permissions: 0o700)
-        let arguments = [
-            "--listen", "127.0.0.1:\(port)", "--redis", "127.0.0.1:\(plan.redisPort)", "--control", controlURL,
+        let own = [
+            "--listen", "127.0.0.1:\(port)", "--redis", "127.0.0.1:\(redisPort ?? plan.redisPort)",
+            "--control", "http://127.0.0.1:\(controlPort ?? plan.controlPort)",
             "--data", data, "--node-id", name,
             // A worker is two threads, and here its cores are shared with the servers it talks to.
             "--workers", "\(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2))",
         ]
         return server(
             "weir-gateway",
-            arguments + plan.gatewayArguments,
+            own + plan.gatewayArguments + arguments,
             keys.gatewayEnvironment,
             name: name,
-            url: "http://127.0.0.1:\(port)"
+            readiness: "http://127.0.0.1:\(port)\(readiness)"
         )
     }
 
@@ -193,20 +275,20 @@ public actor Fleet {
         _ arguments: [String],
         _ environment: [String: String],
         name: String,
-        url: String
+        readiness: String
     ) -> SupervisedProcess {
         let specification = ProcessSpecification(
             name: name,
             executable: "\(plan.programs)/\(program)",
             arguments: arguments,
-            environment: environment,
+            environment: environment.merging(plan.environment[name] ?? [:]) { _, given in given },
             workingDirectory: plan.directory,
             logFile: "\(plan.directory)/logs/\(name).log"
         )
         return SupervisedProcess(
             specification,
             restarts: plan.restarts,
-            probe: { _ in await Self.isReady(url) },
+            probe: { _ in await Self.isReady(readiness) },
             onEvent: watcher(name)
         )
     }
@@ -217,7 +299,7 @@ public actor Fleet {
 
     private static func isReady(_ url: String) async -> Bool {
         do throws(StackError) {
-            let request = LoopbackRequest("GET", "\(url)/readyz", deadline: .seconds(2))
+            let request = LoopbackRequest("GET", url, deadline: .seconds(2))
             return try await LoopbackClient.send(request).status == 200
         } catch {
             return false  // not listening yet

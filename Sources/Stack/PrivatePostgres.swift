@@ -12,7 +12,8 @@ public final class PrivatePostgres: Sendable {
     /// Holds `data`, `password`, `postgres.log` and the Unix socket.
     public let directory: String
     /// For libpq: host, port, user, password and database of the superuser `weir`.
-    public let connectionString: String
+    public var connectionString: String { connectionString(port: port) }
+    private let password: String
     /// Its process; `process.stop()` and `process.start()` are legal at any time.
     public let process: SupervisedProcess
 
@@ -90,8 +91,7 @@ public final class PrivatePostgres: Sendable {
     ) throws(StackError) {
         self.directory = directory
         self.port = port
-        connectionString =
-            "host=127.0.0.1 port=\(port) user=\(Self.superuser) password=\(password) dbname=postgres"
+        self.password = password
         let data = Self.dataDirectory(directory)
         // A socket's path is at most 107 bytes; without room for it there is only TCP.
         let sockets = directory.utf8.count + "/.s.PGSQL.65535.lock".utf8.count < 107 ? directory : ""
@@ -119,6 +119,14 @@ public final class PrivatePostgres: Sendable {
             probe: { child in Self.isReady(child, data) },
             onEvent: onEvent
         )
+    }
+
+    /// The connection string by way of another port, where something that passes the bytes on listens.
+    ///
+    /// - Parameter port: where to connect.
+    /// - Returns: for libpq.
+    public func connectionString(port: Int) -> String {
+        "host=127.0.0.1 port=\(port) user=\(Self.superuser) password=\(password) dbname=postgres"
     }
 
     /// Stops it; sessions are cut.

@@ -15,12 +15,16 @@ public final class PrivateRedis: Sendable {
     /// - Parameters:
     ///   - directory: made when missing; the log is `redis.log` in it.
     ///   - port: where to listen.
+    ///   - moreArguments: flags after our own; of one given twice the last counts.
+    ///   - environment: what it finds besides the names every process gets.
     ///   - restarts: nil leaves a dead server dead.
     ///   - onEvent: told of deaths and restarts.
     /// - Throws: `.programMissing`, `.other`.
     public init(
         directory: String,
         port: Int,
+        moreArguments: [String] = [],
+        environment: [String: String] = [:],
         restarts: Restarts? = nil,
         onEvent: @escaping @Sendable (SupervisedProcess.Event) -> Void = { _ in }
     ) throws(StackError) {
@@ -35,7 +39,8 @@ public final class PrivateRedis: Sendable {
                 // An evicted counter would admit too much; an error makes the gateway fall back to its share.
                 "--maxmemory", "512mb", "--maxmemory-policy", "noeviction",
                 "--save", "", "--appendonly", "no",
-            ],
+            ] + moreArguments,
+            environment: environment,
             workingDirectory: directory,
             logFile: "\(directory)/redis.log"
         )

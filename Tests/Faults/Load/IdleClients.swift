@@ -1,0 +1,34 @@
+// Clients that connect and then say nothing: what a node must hold, or turn away, without harm.
+
+import NIOCore
+import NIOPosix
+
+/// Open connections without a request.
+final class IdleClients: Sendable {
+    private let channels: [any Channel]
+
+    /// Opens so many; those that are refused or not accepted yet do not count as failures.
+    static func connect(_ count: Int, to port: Int) async throws -> IdleClients {
+        var waiting: [EventLoopFuture<any Channel>] = []
+        for _ in 0..<count {
+            waiting.append(
+                ClientBootstrap(group: FaultProxy.loops).connectTimeout(.seconds(5)).connect(host: "127.0.0.1", port: port)
+            )
+        }
+        let loop = FaultProxy.loops.next()
+        let results = try await EventLoopFuture.whenAllComplete(waiting, on: loop).get()
+        return IdleClients(results.compactMap { result in
+            switch result {
+            case .success(let channel): channel
+            case .failure: nil
+            }
+        })
+    }
+
+    private init(_ channels: [any Channel]) { self.channels = channels }
+
+    /// Closes them.
+    func close() async {
+        for channel in channels { channel.close(promise: nil) }
+    }
+}
