@@ -182,6 +182,8 @@ let package = Package(
             exclude: ["sdk_openai.py", "sdk_anthropic.py"],
             swiftSettings: strict
         ),
+        // Figures for people, in release builds: `swift run -c release weir-measure`.
+        program("weir-measure", path: "Tests/Measure", ["Stack", arguments]),
         tests("WeirTests", ["Policy", "Stack", "weir"]),
         tests("ReactorTests", ["Reactor"]),
     ],
