@@ -13,13 +13,8 @@ struct Distribution {
     /// The nearest-rank percentile; NaN of nothing.
     func percentile(_ share: Double) -> Double {
         guard !sorted.isEmpty else { return .nan }
-        return sorted[
-            min(
-                sorted.count - 1,
-                Int((share / 100 * Double(sorted.count)).rounded(.up)) - 1 < 0
-                    ? 0 : Int((share / 100 * Double(sorted.count)).rounded(.up)) - 1
-            )
-        ]
+        let rank = Int((share / 100 * Double(sorted.count)).rounded(.up))
+        return sorted[min(max(rank, 1), sorted.count) - 1]
     }
 
     /// p50, p99 and the greatest, in milliseconds.
