@@ -134,11 +134,15 @@ final class Rig: Sendable {
     }
 
     /// The sum of a metric's series on one node whose line begins with the text.
+    ///
+    /// - Throws: when there is none, so that a renamed metric is not measured as 0.
     func metric(_ name: String, node: Int) async throws -> Double {
         let url = "http://127.0.0.1:\(ports[node])/metrics"
         let page = try await LoopbackClient.send(LoopbackRequest("GET", url)).text
-        return page.split(separator: "\n").filter { $0.hasPrefix(name) }
-            .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }.reduce(0, +)
+        let values = page.split(separator: "\n").filter { $0.hasPrefix(name) }
+            .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
+        guard !values.isEmpty else { throw MeasureError("node \(node) has no metric \(name)") }
+        return values.reduce(0, +)
     }
 }
 
