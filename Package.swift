@@ -190,6 +190,8 @@ let package = Package(
         ),
         // The programs are started by path here, too.
         tests("Faults", ["Stack", "weir-control", "weir-gateway"] + nio),
+        // Figures for people, in release builds: `swift run -c release weir-measure`.
+        program("weir-measure", path: "Tests/Measure", ["Stack", arguments]),
         tests("WeirTests", ["Policy", "Stack", "weir"]),
         tests("ReactorTests", ["Reactor"]),
     ],
