@@ -49,6 +49,17 @@ enum Disk {
         }
     }
 
+    /// The whole of a small file.
+    ///
+    /// - Returns: nil when there is no such file.
+    static func read(file name: String, in directory: String, maxBytes: Int) throws(DiskError) -> [UInt8]? {
+        guard let reader = try DiskReader.open(file: name, in: directory) else { return nil }
+        guard reader.size <= maxBytes else {
+            throw DiskError(operation: .tooLong, path: "\(directory)/\(name)", code: 0)
+        }
+        return try reader.read(reader.size)
+    }
+
     /// Bytes that are written with one call.
     private static let bufferBytes = 256 << 10
 

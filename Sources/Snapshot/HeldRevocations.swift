@@ -72,7 +72,7 @@ public struct HeldRevocations: Sendable, Equatable {
         writer.write(varint: UInt64(keys.count))
         for key in keys.sorted(by: { $0.precedes($1) }) { writer.write(raw: key.bytes) }
         writer.write(raw: SHA256.digest(writer.bytes).bytes)
-        try Disk.replace(file: Self.fileName, in: directory, with: writer.bytes)
+        try Disk.replace(file: Self.fileName, in: directory, withParts: [writer.bytes])
     }
 
     private static func read(_ bytes: [UInt8]) throws(CodecError) -> HeldRevocations {

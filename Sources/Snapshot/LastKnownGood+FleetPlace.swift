@@ -12,7 +12,7 @@ extension LastKnownGood {
     /// - Throws: when the disk does not take it.
     public func savePlace(nodes: Int, rank: Int) throws(DiskError) {
         try Disk.makeDirectory(directory)
-        try Disk.replace(file: Self.placeFile, in: directory, with: Array("\(nodes) \(rank)\n".utf8))
+        try Disk.replace(file: Self.placeFile, in: directory, withParts: [Array("\(nodes) \(rank)\n".utf8)])
     }
 
     /// What was saved; nil when nothing was, or it makes no sense.
