@@ -139,12 +139,15 @@ private func counter(_ rule: RuleProgram, _ request: PolicyRequest) throws -> St
         #expect(both.allSatisfy { $0.onRedisFailure == .deny && $0.counter == Array("pol_1:kk7".utf8) })
     }
 
-    @Test(arguments: [
-        ("fixed_window", nil, LimitAlgorithm.fixedWindow, Int64(100)), ("sliding_window", nil, .slidingWindow, 100),
-        ("token_bucket", nil, .tokenBucket, 100), ("token_bucket", 20, .tokenBucket, 20),
-        ("token_bucket", 500, .tokenBucket, 500),
-    ] as [(String, Int64?, LimitAlgorithm, Int64)])
-    func `counts as its algorithm says`(name: String, burst: Int64?, algorithm: LimitAlgorithm, capacity: Int64) throws {
+    @Test(
+        arguments: [
+            ("fixed_window", nil, LimitAlgorithm.fixedWindow, Int64(100)), ("sliding_window", nil, .slidingWindow, 100),
+            ("token_bucket", nil, .tokenBucket, 100), ("token_bucket", 20, .tokenBucket, 20),
+            ("token_bucket", 500, .tokenBucket, 500),
+        ] as [(String, Int64?, LimitAlgorithm, Int64)]
+    )
+    func `counts as its algorithm says`(name: String, burst: Int64?, algorithm: LimitAlgorithm, capacity: Int64) throws
+    {
         var config: [String: ConfigValue] = ["limit": 100, "window": "1m", "algorithm": .string(name)]
         if let burst { config["burst"] = .integer(burst) }
         for kind in ["rate_limit", "token_limit"] {

@@ -97,7 +97,9 @@ private let configs: [(kind: String, config: ConfigValue)] = [
         }
         // Concurrency has no window, and only a bucket has a burst, which must be countable.
         for (algorithm, burst) in [(3, 1), (4, 1), (0, 2), (1, 2), (2, 0), (2, 1 << 53)] as [(UInt8, UInt64)] {
-            #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, algorithm: algorithm, burst: burst) } }
+            #expect(throws: ProgramError.self) {
+                try load("rate_limit") { rate(&$0, algorithm: algorithm, burst: burst) }
+            }
         }
         for count in [0, 1_000_001, .max] as [UInt64] {
             #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, distinct: count) } }

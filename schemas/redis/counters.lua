@@ -48,7 +48,8 @@ local function library()
     local head, total = unpack_bytes('>i8i8', value)
     local shift = current - head
     if shift > 50 then return string.rep('\0', 408), 0 end
-    -- A clock that was set back takes the slots with it: they grow old from where they are now.
+    -- A clock that was set back takes the slots with it: they grow old from where they are now. Who finds that writes
+    -- it down, or they would wait for the clock to be where it was.
     if shift <= 0 then return string.sub(value, 17), total end
     for place = 425 - 8 * shift, 417, 8 do total = total - unpack_bytes('>i8', value, place) end
     return string.rep('\0', 8 * shift) .. string.sub(value, 17, 424 - 8 * shift), total

@@ -50,9 +50,9 @@ for counter = 1, #keys - 1 do
   local works, done = pcall(merge, keys[counter + 1], argv[arg], argv[arg + 1] + 0, argv[arg + 2] + 0,
     argv[arg + 3] + 0, argv[arg + 4] + 0, argv[arg + 5] + 0, argv[arg + 6] + 0)
   if not works then
-    fault = fault or done
+    fault = fault or type(done) == 'table' and done.err or done
   elseif done then
     charged = charged + 1
   end
 end
-return fault or charged
+return fault and redis.error_reply(fault) or charged

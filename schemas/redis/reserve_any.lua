@@ -18,8 +18,9 @@
 --          mark      what settling must name; -1 - mark when the shared counter was charged
 -- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY: nothing was charged
 --
--- All is read before anything is written, so an error leaves nothing half done. A reservation that is still open is
+-- All is read before anything is charged, so an error leaves nothing half done. A reservation that is still open is
 -- answered again as it was, and not charged again. Before a claim is refused, what a dead node held is given back.
+-- A counter from a clock that was ahead is moved to this one, charged or not.
 
 local keys, argv = KEYS, ARGV
 local now = clock()
@@ -106,10 +107,11 @@ for attempt = 1, 2 do
         end
       end
       if head ~= found or cost > limit - total and not slots then
-        local _, _, slide = library()
+        local _, _, slide, _, store = library()
         slots, total = slide(call('GET', name), found)
         newest = unpack_bytes('>i8', slots)
-        new = head ~= found
+        new = head < found
+        if head > found then store(name, slots, total, found, grain) end
       else
         new = slots ~= nil
       end
@@ -136,6 +138,7 @@ for attempt = 1, 2 do
         return redis.error_reply('ERR value is not an integer or out of range')
       end
       local level = fill(value ~= '' and value, now, refill, price, capacity)
+      if value ~= '' and unpack_bytes('>i8', value, 9) > now then pour(name, level, now, refill, price, capacity) end
       left = math.floor(level / price)
       -- More than a full bucket never fits; its wait is until the bucket is full.
       wait = math.ceil((math.min(cost * price, capacity) - level) / refill)

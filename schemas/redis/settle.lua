@@ -24,7 +24,8 @@ local adjusted, fault, now = 0, nil, nil
 local function apply(...)
   local works, done = pcall(adjust, ...)
   if not works then
-    fault = fault or done
+    -- Redis 7.0 has made a text of it, later ones may not.
+    fault = fault or type(done) == 'table' and done.err or done
   elseif done then
     adjusted = adjusted + 1
   end
@@ -66,4 +67,4 @@ for counter = 1, count do
     apply(keys[counter + 2], kind, argv[arg + 1] + 0, delta, now, refill, price, capacity)
   end
 end
-return fault or {open, adjusted}
+return fault and redis.error_reply(fault) or {open, adjusted}
