@@ -54,9 +54,9 @@ final class UpstreamExchange: TransferDelegate {
         state = .forwarding(forwarder.startTransfer(self))
     }
 
-    func refuse(claim: Int, _ states: [LimitState]) {
+    func refuse(_ refusal: Reservation) {
         guard case .reserving = state else { return }
-        event.reservation = .refused(claim: claim, states)
+        event.reservation = refusal
         finish(.refused)
     }
 
