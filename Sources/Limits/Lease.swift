@@ -7,9 +7,11 @@ public struct LeaseHolder: Hashable, Sendable {
     public let name: [UInt8]
 
     /// How long a holder is believed to live after it last renewed, by Redis's clock.
-    public static let lapse: Duration = .seconds(10)
+    ///
+    /// Somebody looks at least every 3 s while the app has requests, so what a dead node held is back within 10 s.
+    public static let lapse: Duration = .seconds(7)
     /// How often a holder renews for each app of which it holds reservations open.
-    public static let renewal: Duration = .seconds(3)
+    public static let renewal: Duration = .seconds(2)
 
     /// Names a holder.
     ///

@@ -103,7 +103,36 @@ private let rows: [ConfigRow] = [
     ConfigRow("rate_limit", #"{"limit": 1, "window": 60}"#, "/window"),
     ConfigRow("rate_limit", #"{"limit": 1}"#, "/window"),
     ConfigRow("rate_limit", #"{"window": "1m"}"#, "/limit"),
-    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "algorithm": "sliding_window"}"#, "/algorithm"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "algorithm": "sliding_window"}"#),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "algorithm": "token_bucket"}"#),
+    ConfigRow("rate_limit", #"{"limit": 5, "window": "1m", "algorithm": "token_bucket", "burst": 1}"#),
+    ConfigRow("rate_limit", #"{"limit": 1000000000, "window": "1d", "algorithm": "token_bucket"}"#),
+    ConfigRow("rate_limit", #"{"limit": 5, "window": "1m", "algorithm": "token_bucket", "burst": 0}"#, "/burst"),
+    ConfigRow("rate_limit", #"{"limit": 5, "window": "1m", "algorithm": "sliding_window", "burst": 5}"#, "/burst"),
+    ConfigRow("rate_limit", #"{"limit": 5, "window": "1m", "burst": 5}"#, "/burst"),
+    ConfigRow("rate_limit", #"{"burst": 5}"#, "/burst", "/limit", "/window"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "algorithm": "concurrency"}"#, "/algorithm"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "algorithm": "Token_bucket"}"#, "/algorithm"),
+    ConfigRow("rate_limit", #"{"max_concurrent": 1}"#),
+    ConfigRow("rate_limit", #"{"max_concurrent": 1000000000, "per": ["key"], "on_redis_failure": "deny"}"#),
+    ConfigRow("rate_limit", #"{"max_concurrent": 8, "limit": 100, "window": "1m", "per": ["header:x-user"]}"#),
+    ConfigRow("rate_limit", #"{"max_concurrent": 0}"#, "/max_concurrent"),
+    ConfigRow("rate_limit", #"{"max_concurrent": 1000000001}"#, "/max_concurrent"),
+    ConfigRow("rate_limit", #"{"max_concurrent": "1"}"#, "/max_concurrent"),
+    ConfigRow("rate_limit", #"{"max_concurrent": 1, "limit": 1}"#, "/window"),
+    ConfigRow("rate_limit", #"{"max_concurrent": 1, "algorithm": "token_bucket"}"#, "/limit", "/window"),
+    ConfigRow("rate_limit", #"{"max_concurrent": 1, "max_distinct": 5}"#, "/limit", "/window"),
+    ConfigRow("rate_limit", #"{"max_concurent": 1}"#, "/limit", "/max_concurent", "/window"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "max_distinct": 1}"#),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "max_distinct": 1000000}"#),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "max_distinct": 0}"#, "/max_distinct"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "max_distinct": 1000001}"#, "/max_distinct"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "on_redis_failure": "local_share"}"#),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "on_redis_failure": "allow"}"#),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "on_redis_failure": "open"}"#, "/on_redis_failure"),
+    ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "on_redis_failure": true}"#, "/on_redis_failure"),
+    ConfigRow("rate_limit", #"{"on_redis_failure": "allow"}"#, "/limit", "/window"),
+    ConfigRow("rate_limit", #"{}"#, "/limit", "/window"),
     ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "algorithm": 1}"#, "/algorithm"),
     ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "per": "app"}"#, "/per"),
     ConfigRow("rate_limit", #"{"limit": 1, "window": "1m", "per": ["app", "app"]}"#, "/per/1"),
@@ -122,9 +151,9 @@ private let rows: [ConfigRow] = [
     ),
     ConfigRow(
         "rate_limit",
-        #"{"limit": "x", "window": "y", "per": [1, "z"], "algorithm": "w", "burst": 3}"#,
+        #"{"limit": "x", "window": "y", "per": [1, "z"], "algorithm": "w", "bursts": 3}"#,
         "/algorithm",
-        "/burst",
+        "/bursts",
         "/limit",
         "/per/0",
         "/per/1",
@@ -151,7 +180,18 @@ private let rows: [ConfigRow] = [
         #"{"limit": 1, "window": "1m", "assumed_output_tokens": 0}"#,
         "/assumed_output_tokens"
     ),
-    ConfigRow("token_limit", #"{"limit": 1, "window": "1m", "algorithm": "fixed_window"}"#, "/algorithm"),
+    ConfigRow("token_limit", #"{"limit": 1, "window": "1m", "algorithm": "fixed_window"}"#),
+    ConfigRow("token_limit", #"{"limit": 9, "window": "1d", "algorithm": "token_bucket", "burst": 3}"#),
+    ConfigRow(
+        "token_limit",
+        #"{"limit": 9, "window": "1d", "per": ["header:a"], "max_distinct": 7, "on_redis_failure": "deny"}"#
+    ),
+    ConfigRow("token_limit", #"{"limit": 1, "window": "1m", "algorithm": "leaky"}"#, "/algorithm"),
+    ConfigRow("token_limit", #"{"limit": 1, "window": "1m", "burst": 2}"#, "/burst"),
+    ConfigRow("token_limit", #"{"limit": 1, "window": "1m", "max_concurrent": 2}"#, "/max_concurrent"),
+    ConfigRow("token_limit", #"{"max_total_tokens": 5, "on_redis_failure": "deny"}"#, "/limit", "/window"),
+    ConfigRow("token_limit", #"{"max_total_tokens": 5, "algorithm": "fixed_window"}"#, "/limit", "/window"),
+    ConfigRow("token_limit", #"{"max_total_tokens": 5, "max_distinct": 5}"#, "/limit", "/window"),
     ConfigRow("token_limit", #"{"limit": 1, "window": "1m", "per": ["x"]}"#, "/per/0"),
 ]
 
@@ -178,13 +218,41 @@ private let rows: [ConfigRow] = [
     @Test func `is explained to the admin`() throws {
         let kind = try #require(PolicyRegistry.standard.kind(named: "rate_limit"))
         let expected = ConfigProblems([
-            ConfigProblem(path: "/burst", reason: "unknown field; known are limit, window, per, algorithm"),
+            ConfigProblem(
+                path: "/bursts",
+                reason: """
+                    unknown field; known are limit, window, algorithm, burst, max_distinct, max_concurrent, per, \
+                    on_redis_failure
+                    """
+            ),
             ConfigProblem(path: "/limit", reason: "must be an integer, 1 to 1000000000000000"),
             ConfigProblem(path: "/per/1", reason: "must be app, key, model or header:<name in lower case>"),
             ConfigProblem(path: "/window", reason: "required"),
         ])
         #expect(throws: expected) {
-            try kind.compile(["limit": 0, "per": ["app", "header:X"], "burst": 1])
+            try kind.compile(["limit": 0, "per": ["app", "header:X"], "bursts": 1])
+        }
+    }
+
+    /// A JSON Schema cannot multiply, so only the kind knows.
+    @Test(arguments: [
+        // Nothing in common with the window's milliseconds, so that a token is a day of units.
+        (#"{"limit": 104249991, "window": "1d", "algorithm": "token_bucket"}"#, nil),
+        (#"{"limit": 104249993, "window": "1d", "algorithm": "token_bucket"}"#, "/limit"),
+        (#"{"limit": 1, "window": "1d", "algorithm": "token_bucket", "burst": 104249991}"#, nil),
+        (#"{"limit": 1, "window": "1d", "algorithm": "token_bucket", "burst": 104249992}"#, "/burst"),
+        (#"{"limit": 1000000000000, "window": "1d", "algorithm": "token_bucket"}"#, nil),
+    ])
+    func `is refused when its bucket could not be counted exactly`(json: String, path: String?) throws {
+        for name in ["rate_limit", "token_limit"] {
+            let kind = try #require(PolicyRegistry.standard.kind(named: name))
+            let config = try parse(json)
+            do throws(ConfigProblems) {
+                _ = try kind.compile(config)
+                #expect(path == nil)
+            } catch {
+                #expect(error.problems.map(\.path) == [path])
+            }
         }
     }
 

@@ -92,6 +92,11 @@ struct JSONSchema {
                 guard case .array(let names) = needed else { throw Trouble.keyword(keyword) }
                 return try names.allSatisfy { members[try text($0)] != nil }
             }
+        case ("dependentSchemas", .object(let rules)):
+            guard case .object(let members) = value else { return true }
+            return try rules.allSatisfy { name, schema in
+                try members[name] == nil || accepts(value, schema)
+            }
         default:
             throw Trouble.keyword(keyword)
         }

@@ -116,6 +116,54 @@ private func counter(_ rule: RuleProgram, _ request: PolicyRequest) throws -> St
         )
     }
 
+    @Test func `bounds only what clients can invent`() throws {
+        let header: ConfigValue = ["limit": 1, "window": "1m", "per": ["header:x-user"], "max_distinct": 7]
+        let claim = try #require(claims(try makeRule("rate_limit", header), try makeRequest()).first)
+        #expect(claim.distinct == DistinctBound(max: 7, sharedCounter: Array("pol_1:~".utf8)))
+        let usual = try makeRule("rate_limit", ["limit": 1, "window": "1m", "per": ["header:x-user"]])
+        #expect(claims(usual, try makeRequest()).first?.distinct?.max == 10_000)
+        let fixed = try makeRule("rate_limit", ["limit": 1, "window": "1m", "per": ["app", "key", "model"]])
+        #expect(claims(fixed, try makeRequest()).first?.distinct == nil)
+    }
+
+    @Test func `claims a place in flight, alone or beside its window`() throws {
+        let alone = claims(try makeRule("rate_limit", ["max_concurrent": 8]), try makeRequest())
+        #expect(alone.map(\.algorithm) == [.concurrency] && alone.map(\.unit) == [.inFlight])
+        #expect(alone.map(\.limit) == [8] && alone.map(\.cost) == [1] && alone.map(\.windowMilliseconds) == [0])
+        let config: ConfigValue = [
+            "limit": 100, "window": "1m", "max_concurrent": 8, "per": ["key"], "on_redis_failure": "deny",
+        ]
+        let both = claims(try makeRule("rate_limit", config), try makeRequest(key: "k7"))
+        #expect(both.map(\.algorithm) == [.fixedWindow, .concurrency])
+        #expect(both.map(\.limit) == [100, 8])
+        #expect(both.allSatisfy { $0.onRedisFailure == .deny && $0.counter == Array("pol_1:kk7".utf8) })
+    }
+
+    @Test(
+        arguments: [
+            ("fixed_window", nil, LimitAlgorithm.fixedWindow, Int64(100)), ("sliding_window", nil, .slidingWindow, 100),
+            ("token_bucket", nil, .tokenBucket, 100), ("token_bucket", 20, .tokenBucket, 20),
+            ("token_bucket", 500, .tokenBucket, 500),
+        ] as [(String, Int64?, LimitAlgorithm, Int64)]
+    )
+    func `counts as its algorithm says`(name: String, burst: Int64?, algorithm: LimitAlgorithm, capacity: Int64) throws
+    {
+        var config: [String: ConfigValue] = ["limit": 100, "window": "1m", "algorithm": .string(name)]
+        if let burst { config["burst"] = .integer(burst) }
+        for kind in ["rate_limit", "token_limit"] {
+            let claim = try #require(claims(try makeRule(kind, .object(config)), try makeRequest()).first)
+            #expect(claim.algorithm == algorithm && claim.capacity == capacity && claim.limit == 100)
+        }
+    }
+
+    @Test(arguments: [("local_share", OutageRule.localShare), ("deny", .deny), ("allow", .allow)])
+    func `carries what to do without Redis`(name: String, rule: OutageRule) throws {
+        let config: ConfigValue = ["limit": 1, "window": "1m", "on_redis_failure": .string(name)]
+        for kind in ["rate_limit", "token_limit"] {
+            #expect(claims(try makeRule(kind, config), try makeRequest()).first?.onRedisFailure == rule)
+        }
+    }
+
     @Test(arguments: ["gpt 4o", "a:b", "{x}", "é", "a\r\nb", "#", String(repeating: "m", count: 65), ""])
     func `never lets a model's name shape the counter's`(model: String) throws {
         let rule = try makeRule("rate_limit", ["limit": 1, "window": "1m", "per": ["model"]])
@@ -241,6 +289,10 @@ private func counter(_ rule: RuleProgram, _ request: PolicyRequest) throws -> St
         let claim = try #require(claims(rule, try makeRequest()).first)
         let state = LimitState(remaining: 0, resetMilliseconds: 5, windowID: 1, isOver: true)
         #expect(Refusal(claim, at: state) == Refusal(.rateLimited, limit: 100, got: 101))
+        let places = try #require(
+            claims(try PolicyTests.makeRule("rate_limit", ["max_concurrent": 8]), try makeRequest()).first
+        )
+        #expect(Refusal(places, at: state) == Refusal(.concurrencyLimited, limit: 8, got: 9))
     }
 
     @Test(

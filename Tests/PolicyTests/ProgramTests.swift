@@ -12,9 +12,14 @@ private let configs: [(kind: String, config: ConfigValue)] = [
     ("model_allowlist", ["allow": ["gpt-4o*", "modèle"], "deny": ["*-preview"]]),
     ("model_allowlist", ["deny": ["a"]]),
     ("rate_limit", ["limit": 100, "window": "1m", "per": ["key", "model", "header:x-a", "header:x-b"]]),
+    ("rate_limit", ["limit": 7, "window": "1h", "algorithm": "token_bucket", "burst": 3, "max_concurrent": 2]),
+    ("rate_limit", ["max_concurrent": 2, "on_redis_failure": "deny"]),
     (
         "token_limit",
-        ["max_prompt_tokens": 5, "max_total_tokens": 7, "limit": 9, "window": "1d", "per": ["header:x-u"]]
+        [
+            "max_prompt_tokens": 5, "max_total_tokens": 7, "limit": 9, "window": "1d", "per": ["header:x-u"],
+            "algorithm": "sliding_window",
+        ]
     ),
 ]
 
@@ -53,25 +58,64 @@ private let configs: [(kind: String, config: ConfigValue)] = [
             fields(&writer)
             _ = try #require(kinds.kind(named: kind)).load(writer.bytes)
         }
-        func window(_ writer: inout ByteWriter, headers: [String], limit: UInt64 = 1, window: UInt64 = 1_000) {
-            writer.write(varint: limit)
-            writer.write(varint: window)
-            writer.write(u8: 0)
+        func rate(
+            _ writer: inout ByteWriter,
+            headers: [String] = [],
+            limit: UInt64 = 1,
+            window: UInt64 = 1_000,
+            algorithm: UInt8 = 0,
+            burst: UInt64? = nil,
+            distinct: UInt64 = 1,
+            outage: UInt8 = 0,
+            concurrent: UInt64? = nil
+        ) {
+            writer.write(u8: outage)
             writer.write(bool: false)
             writer.write(bool: false)
             writer.write(varint: UInt64(headers.count))
             for header in headers { writer.write(string: header) }
+            writer.write(bool: true)
+            writer.write(varint: limit)
+            writer.write(varint: window)
+            writer.write(u8: algorithm)
+            writer.write(varint: burst ?? limit)
+            writer.write(varint: distinct)
+            writer.write(bool: concurrent != nil)
+            if let concurrent { writer.write(varint: concurrent) }
         }
-        #expect(throws: Never.self) { try load("rate_limit") { window(&$0, headers: ["a", "b"]) } }
+        #expect(throws: Never.self) { try load("rate_limit") { rate(&$0, headers: ["a", "b"], concurrent: 1) } }
+        #expect(throws: Never.self) { try load("rate_limit") { rate(&$0, algorithm: 2, burst: 9) } }
         for headers in [["b", "a"], ["a", "a"], ["A"], [""], ["a\0"], ["a", "b", "c", "d", "e"]] {
-            #expect(throws: ProgramError.self) { try load("rate_limit") { window(&$0, headers: headers) } }
+            #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, headers: headers) } }
         }
         for limit in [0, 1_000_000_000_000_001, .max] as [UInt64] {
-            #expect(throws: ProgramError.self) { try load("rate_limit") { window(&$0, headers: [], limit: limit) } }
+            #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, limit: limit) } }
         }
         // A window of a fraction of a second, or longer than 31 days.
         for length in [0, 999, 1_001, 31 * 86_400_000 + 1_000, .max] as [UInt64] {
-            #expect(throws: ProgramError.self) { try load("rate_limit") { window(&$0, headers: [], window: length) } }
+            #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, window: length) } }
+        }
+        // Concurrency has no window, and only a bucket has a burst, which must be countable.
+        for (algorithm, burst) in [(3, 1), (4, 1), (0, 2), (1, 2), (2, 0), (2, 1 << 53)] as [(UInt8, UInt64)] {
+            #expect(throws: ProgramError.self) {
+                try load("rate_limit") { rate(&$0, algorithm: algorithm, burst: burst) }
+            }
+        }
+        for count in [0, 1_000_001, .max] as [UInt64] {
+            #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, distinct: count) } }
+        }
+        for count in [0, 1_000_000_001, .max] as [UInt64] {
+            #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, concurrent: count) } }
+        }
+        #expect(throws: ProgramError.self) { try load("rate_limit") { rate(&$0, outage: 3) } }
+        // Neither a window nor requests in flight.
+        #expect(throws: ProgramError.self) {
+            try load("rate_limit") { writer in
+                writer.write(u8: 0)
+                for _ in 0..<2 { writer.write(bool: false) }
+                writer.write(varint: 0)
+                for _ in 0..<2 { writer.write(bool: false) }
+            }
         }
         #expect(throws: ProgramError.self) { try load("request_size") { $0.write(varint: 0) } }
         #expect(throws: ProgramError.self) { try load("request_size") { $0.write(varint: 1 << 40) } }
@@ -102,7 +146,16 @@ private let configs: [(kind: String, config: ConfigValue)] = [
             rule.claims(request, rule: 0, policyID: [1], isShadow: false, into: &claims)
             for claim in claims {
                 #expect(WindowLimit.limitRange.contains(claim.limit))
-                #expect(WindowLimit.windowRange.contains(claim.windowMilliseconds))
+                #expect(
+                    claim.algorithm == .concurrency || WindowLimit.windowRange.contains(claim.windowMilliseconds)
+                )
+                // What it asks of Redis can be asked, whatever it is.
+                _ = ReserveScript.call(
+                    app: [1],
+                    claims: claims,
+                    holder: LeaseHolder("h"),
+                    id: ReservationID(worker: 0, number: 1)
+                )
             }
         } catch let error as ProgramError {
             #expect((0...program.count).contains(error.offset))

@@ -4,50 +4,24 @@
 --
 --   l  fixed window    an integer; expires with its window, whose last ms is the charge's mark
 --   s  sliding window  i64 head, i64 total, 51 x i64 slots, big-endian. Time is cut into grains of a 50th of the window;
---                      the last slot is grain number `head`, the first the 50th before it, and they are counted whole
---                      until the last ms of a grain is a window old. A charge's mark is the number of its grain
+--                      the first slot is grain number `head`, each further one the grain before, and all are counted
+--                      whole until the last ms of a grain is a window old. A charge's mark is the number of its grain
 --   b  token bucket    i64 level, at, refill, price, capacity. At `at` ms the level was `level`; each ms adds `refill`
 --                      up to `capacity`, a token costs `price`. Below 0 is debt. Absent is full. No marks (0)
 --   c  concurrency     an integer; absent is 0. No marks (0)
 --
--- Also there: `d:` how many new counters a window has seen, `n` leases, `o:` open reservations, `x:` those that lapsed,
--- `m:` merges done.
--- docs/limits.md tells the whole of it.
+-- Also there: `d:` how many new counters a window has seen, `n` leases, `o:` open reservations (and a field without a
+-- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `m:` merges done. docs/limits.md has it all.
+--
+-- Functions are made anew in each run, 0.15 us each: those that few runs need are made by library().
 
 local call = redis.call
 local pack, unpack_bytes = struct.pack, struct.unpack
-local LEASE, KEEP, DAY, EXACT = 10000, 2764800000, 86400000, 9007199254740992
-
--- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
-local function reject()
-  error({err = 'ERR value is not an integer or out of range'})
-end
-
--- A counter's integer, or nil of no counter.
-local function integer(value)
-  if not value then return nil end
-  local number = tonumber(value)
-  if not number or number % 1 ~= 0 or number > EXACT then reject() end
-  return number
-end
-
--- A sliding window as of the grain `current`: its total and its slots.
-local function slide(value, current)
-  if not value then return 0, string.rep('\0', 408) end
-  if #value ~= 424 then reject() end
-  local head, total = unpack_bytes('>i8i8', value)
-  local shift = current - head
-  if shift > 50 then return 0, string.rep('\0', 408) end
-  -- A clock that was set back takes the slots with it: they grow old from where they are now.
-  if shift <= 0 then return total, string.sub(value, 17) end
-  for slot = 0, shift - 1 do total = total - unpack_bytes('>i8', value, 17 + 8 * slot) end
-  return total, string.sub(value, 17 + 8 * shift) .. string.rep('\0', 8 * shift)
-end
+local LEASE, KEEP, DAY, EXACT = 7000, 2764800000, 86400000, 9007199254740992
 
 -- The level of a bucket now.
 local function fill(value, now, refill, price, capacity)
   if not value then return capacity end
-  if #value ~= 40 then reject() end
   local level, at, _, old = unpack_bytes('>i8i8i8i8', value)
   if old ~= price then level = math.floor(level / old * price) end
   if now > at then level = level + (now - at) * refill end
@@ -61,100 +35,138 @@ local function pour(key, level, now, refill, price, capacity)
     'PXAT', now + math.ceil((capacity - level) / refill) + 1)
 end
 
--- Adds to what a counter was charged at `mark`; a window that is over is left alone.
-local function adjust(key, kind, mark, delta, now, refill, price, capacity)
-  delta = math.max(math.min(delta, EXACT), -EXACT)
-  if kind == 'l' then
-    if call('PEXPIRETIME', key) ~= mark then return false end
-    local used = call('INCRBY', key, delta)
-    if used < 0 then
-      call('SET', key, '0', 'KEEPTTL')
-    elseif used > EXACT then
-      call('SET', key, EXACT, 'KEEPTTL')
-    end
-    return true
+local function library()
+  -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
+  local function reject()
+    error({err = 'ERR value is not an integer or out of range'})
   end
-  local value = call('GET', key)
-  if kind == 's' then
-    if not value then return false end
+
+  -- The slots of a sliding window, and its total, as of the grain `current`.
+  local function slide(value, current)
+    if not value then return string.rep('\0', 408), 0 end
     if #value ~= 424 then reject() end
     local head, total = unpack_bytes('>i8i8', value)
-    local slot = mark - head + 50
-    if slot < 0 or slot > 50 then return false end
-    local place = 17 + 8 * slot
-    local charged = unpack_bytes('>i8', value, place)
-    local new = math.min(math.max(charged + delta, 0), EXACT)
-    call('SET', key, pack('>i8i8', head, total - charged + new) .. string.sub(value, 17, place - 1)
-      .. pack('>i8', new) .. string.sub(value, place + 8), 'KEEPTTL')
-    return true
+    local shift = current - head
+    if shift > 50 then return string.rep('\0', 408), 0 end
+    -- A clock that was set back takes the slots with it: they grow old from where they are now.
+    if shift <= 0 then return string.sub(value, 17), total end
+    for place = 425 - 8 * shift, 417, 8 do total = total - unpack_bytes('>i8', value, place) end
+    return string.rep('\0', 8 * shift) .. string.sub(value, 17, 424 - 8 * shift), total
   end
-  if kind == 'b' then
-    if value then
-      if #value ~= 40 then reject() end
-      if not refill then _, _, refill, price, capacity = unpack_bytes('>i8i8i8i8i8', value) end
-    elseif delta <= 0 or not refill then
-      return false
-    end
-    local level = fill(value, now, refill, price, capacity)
-    pour(key, math.min(level - delta * price, capacity), now, refill, price, capacity)
-    return true
-  end
-  local used = integer(value)
-  if not used then return false end
-  if used + delta > 0 then
-    call('SET', key, used + delta, 'PX', KEEP)
-  else
-    call('DEL', key)
-  end
-  return true
-end
 
--- Gives back what a node holds whose lease has lapsed, at most 200 reservations; the next call goes on.
-local function reap(leases, own, now)
-  local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-  local holder = first[1]
-  if not holder then return 0, 0 end
-  local deadline = first[2] + 0
-  if holder == own then return 0, deadline end
-  if deadline > now + LEASE then
-    -- From a clock that was ahead.
-    call('ZADD', leases, now + LEASE, holder)
-    return 0, 0
+  -- Writes a sliding window; it is gone when its first slot, the newest, has left.
+  local function store(key, slots, total, current, grain)
+    call('SET', key, pack('>i8i8', current, total) .. slots, 'PXAT', (current + 51) * grain)
   end
-  if deadline >= now then return 0, 0 end
-  local prefix = string.sub(leases, 1, -2)
-  local open = prefix .. 'o:' .. holder
-  local entries = redis.pcall('HRANDFIELD', open, 200, 'WITHVALUES')
-  if entries.err then entries = {} end
-  local ids, lapsed, charges = {}, {}, {}
-  for i = 1, #entries, 2 do
-    ids[#ids + 1] = entries[i]
-    lapsed[i], lapsed[i + 1] = entries[i], '1'
-    local record, place = entries[i + 1], 1
-    while place <= #record do
-      local status, suffix, cost, mark
-      status, suffix, cost, mark, place = unpack_bytes('>BI2c0i8i8', record, place)
-      if status % 4 == 2 then
-        local marks = charges[suffix] or {}
-        marks[mark] = (marks[mark] or 0) - cost
-        charges[suffix] = marks
+
+  -- Adds to the slot of grain `mark`, as of `current`; nil when that has left.
+  local function add(slots, total, current, mark, delta)
+    local place = 1 + 8 * (current - mark)
+    if place < 1 or place > 401 then return nil end
+    local charged = unpack_bytes('>i8', slots, place)
+    local new = math.min(math.max(charged + delta, 0), EXACT)
+    return string.sub(slots, 1, place - 1) .. pack('>i8', new) .. string.sub(slots, place + 8), total - charged + new
+  end
+
+  -- Adds to what a counter was charged at `mark`; a window that is over is left alone.
+  local function adjust(key, kind, mark, delta, now, refill, price, capacity)
+    delta = math.max(math.min(delta, EXACT), -EXACT)
+    if kind == 'l' then
+      if call('PEXPIRETIME', key) ~= mark then return false end
+      local used = call('INCRBY', key, delta)
+      if used < 0 then
+        call('SET', key, '0', 'KEEPTTL')
+      elseif used > EXACT then
+        call('SET', key, EXACT, 'KEEPTTL')
+      end
+      return true
+    end
+    local value = call('GET', key)
+    if kind == 's' then
+      if not value then return false end
+      if #value ~= 424 then reject() end
+      local head, total = unpack_bytes('>i8i8', value)
+      local slots
+      slots, total = add(string.sub(value, 17), total, head, mark, delta)
+      if not slots then return false end
+      call('SET', key, pack('>i8i8', head, total) .. slots, 'KEEPTTL')
+      return true
+    end
+    if kind == 'b' then
+      if value then
+        if #value ~= 40 then reject() end
+        if not refill then
+          local _
+          _, _, refill, price, capacity = unpack_bytes('>i8i8i8i8i8', value)
+        end
+      elseif delta <= 0 or not refill then
+        return false
+      end
+      local level = fill(value, now, refill, price, capacity)
+      pour(key, math.min(level - delta * price, capacity), now, refill, price, capacity)
+      return true
+    end
+    if not value then return false end
+    local used = tonumber(value)
+    if not used or used % 1 ~= 0 then reject() end
+    if used + delta > 0 then
+      call('SET', key, used + delta, 'PX', KEEP)
+    else
+      call('DEL', key)
+    end
+    return true
+  end
+
+  -- Gives back what a node holds whose lease has lapsed, at most 200 reservations; the next call goes on.
+  local function reap(leases, own, now)
+    local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+    local holder = first[1]
+    if not holder or holder == own then return 0 end
+    local deadline = first[2] + 0
+    if deadline > now + LEASE then
+      -- From a clock that was ahead.
+      call('ZADD', leases, now + LEASE, holder)
+      return 0
+    end
+    if deadline >= now then return 0 end
+    local prefix = string.sub(leases, 1, -2)
+    local open = prefix .. 'o:' .. holder
+    local entries = redis.pcall('HRANDFIELD', open, 200, 'WITHVALUES')
+    if entries.err then entries = {} end
+    local ids, lapsed, charges = {}, {}, {}
+    for i = 1, #entries, 2 do
+      ids[#ids + 1] = entries[i]
+      if entries[i] ~= '' then
+        lapsed[#lapsed + 1], lapsed[#lapsed + 2] = entries[i], '1'
+      end
+      local record, place = entries[i + 1], 1
+      while place <= #record do
+        local status, suffix, cost, mark
+        status, suffix, cost, mark, place = unpack_bytes('>BI2c0i8i8', record, place)
+        if status % 4 == 2 then
+          local marks = charges[suffix] or {}
+          marks[mark] = (marks[mark] or 0) - cost
+          charges[suffix] = marks
+        end
       end
     end
-  end
-  for suffix, marks in pairs(charges) do
-    for mark, delta in pairs(marks) do
-      -- A counter that is none any more must not keep the others from their due.
-      pcall(adjust, prefix .. suffix, string.sub(suffix, 1, 1), mark, delta, now)
+    for suffix, marks in pairs(charges) do
+      for mark, delta in pairs(marks) do
+        -- A counter that is none any more must not keep the others from their due.
+        pcall(adjust, prefix .. suffix, string.sub(suffix, 1, 1), mark, delta, now)
+      end
     end
+    if #ids > 0 then call('HDEL', open, unpack(ids)) end
+    if #lapsed > 0 then
+      -- The node may only have been stopped, and settle them yet.
+      call('HSET', prefix .. 'x:' .. holder, unpack(lapsed))
+      call('PEXPIRE', prefix .. 'x:' .. holder, DAY)
+    end
+    if #ids < 200 or call('EXISTS', open) == 0 then call('ZREM', leases, holder) end
+    return #lapsed / 2
   end
-  if #ids > 0 then
-    call('HDEL', open, unpack(ids))
-    -- The node may only have been stopped, and settle them yet.
-    call('HSET', prefix .. 'x:' .. holder, unpack(lapsed))
-    call('PEXPIRE', prefix .. 'x:' .. holder, DAY)
-  end
-  if #ids < 200 then call('ZREM', leases, holder) end
-  return #ids, 0
+
+  return adjust, reap, slide, add, store
 end
 
 local function clock()

@@ -14,8 +14,9 @@
 local keys, argv = KEYS, ARGV
 if not call('SET', keys[1], '1', 'NX', 'PX', DAY) then return -1 end
 local now = clock()
+local adjust, _, slide, add, store = library()
 
-local function add(key, kind, used, window, mark, refill, price, capacity)
+local function merge(key, kind, used, window, mark, refill, price, capacity)
   if kind == 'l' then
     local last = now - now % window + window - 1
     if mark ~= last then return false end
@@ -31,15 +32,11 @@ local function add(key, kind, used, window, mark, refill, price, capacity)
   if kind == 's' then
     local grain = window / 50
     local current = math.floor(now / grain)
-    -- By another clock: no use lies ahead.
-    local slot = math.min(mark, current) - current + 50
-    if slot < 0 then return false end
-    local total, slots = slide(value, current)
-    local place = 1 + 8 * slot
-    local charged = unpack_bytes('>i8', slots, place)
-    local new = math.min(charged + used, EXACT)
-    call('SET', key, pack('>i8i8', current, total - charged + new) .. string.sub(slots, 1, place - 1)
-      .. pack('>i8', new) .. string.sub(slots, place + 8), 'PXAT', (current + 51) * grain)
+    local slots, total = slide(value, current)
+    -- The mark is by another clock: no use lies ahead.
+    slots, total = add(slots, total, current, math.min(mark, current), used)
+    if not slots then return false end
+    store(key, slots, total, current, grain)
     return true
   end
   local level = fill(value, now, refill, price, capacity)
@@ -50,7 +47,7 @@ end
 local charged, fault = 0, nil
 for counter = 1, #keys - 1 do
   local arg = 7 * counter - 6
-  local works, done = pcall(add, keys[counter + 1], argv[arg], argv[arg + 1] + 0, argv[arg + 2] + 0,
+  local works, done = pcall(merge, keys[counter + 1], argv[arg], argv[arg + 1] + 0, argv[arg + 2] + 0,
     argv[arg + 3] + 0, argv[arg + 4] + 0, argv[arg + 5] + 0, argv[arg + 6] + 0)
   if not works then
     fault = fault or done

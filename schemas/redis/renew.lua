@@ -9,16 +9,17 @@
 
 local keys, holder = KEYS, ARGV[1]
 local now = clock()
-local open = call('HLEN', keys[2])
+local open = call('HLEN', keys[2]) - call('HEXISTS', keys[2], '')
 if open > 0 then
   call('ZADD', keys[1], now + LEASE, holder)
   call('PEXPIRE', keys[1], KEEP)
   call('PEXPIRE', keys[2], KEEP)
 else
+  call('DEL', keys[2])
   call('ZREM', keys[1], holder)
 end
 -- From a clock that was ahead: a dead node's lease must not outlast the difference.
 local last = call('ZREVRANGE', keys[1], 0, 0, 'WITHSCORES')
 if last[1] and last[2] + 0 > now + LEASE then call('ZADD', keys[1], now + LEASE, last[1]) end
-local returned = reap(keys[1], holder, now)
-return {open, returned}
+local _, reap = library()
+return {open, reap(keys[1], holder, now)}

@@ -19,148 +19,201 @@
 -- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY: nothing was charged
 --
 -- All is read before anything is written, so an error leaves nothing half done. A reservation that is still open is
--- answered again as it was, and not charged again.
+-- answered again as it was, and not charged again. Before a claim is refused, what a dead node held is given back.
 
 local keys, argv = KEYS, ARGV
 local now = clock()
 local holder, id = argv[1], argv[2]
-local key, arg = 1, 3
-local suffix_start, record, deadline
-
-if id ~= '' then
-  suffix_start = #keys[1]
-  key = 3
-  local _
-  _, deadline = reap(keys[1], holder, now)
+local leased = id ~= ''
+local stale, record = false, nil
+if leased then
   record = call('HGET', keys[2], id)
+  local deadline = call('ZSCORE', keys[1], holder)
+  if deadline then deadline = deadline + 0 end
+  -- Its node renews it more often than this.
+  stale = not deadline or deadline < now + 4000 or deadline > now + LEASE
+  if stale then
+    local _, reap = library()
+    reap(keys[1], holder, now)
+  end
 end
 
-local place = 1
-local claims, refused = {}, 0
-while arg <= #argv do
-  local kind, cost, limit, window = argv[arg], argv[arg + 2] + 0, argv[arg + 3] + 0, argv[arg + 4] + 0
-  local distinct = argv[arg + 5] + 0
-  local claim = {kind = kind, key = keys[key], leased = argv[arg + 1] == '1', mark = 0}
-  arg = arg + 6
-  local shadow = limit < 0
-  if shadow then limit = -1 - limit end
-  local known, _
-  if record then
-    known, _, _, claim.mark, place = unpack_bytes('>BI2c0i8i8', record, place)
-    if known >= 4 then
-      claim.key, claim.shared, known = keys[key + 2], true, known - 4
+-- What each claim found and what it would write, an array per claim: a table with names takes 1 us.
+local KIND, NAME, STATUS, COST, CHARGE, LEFT, MARK, FITS, SHARED = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local MADE, ENDS, RESET, NEW, FIRST, SECOND, SPAN = 10, 11, 12, 13, 14, 15, 16
+local claims, refused
+for attempt = 1, 2 do
+  local key, arg, place, over = leased and 3 or 1, 3, 1, false
+  claims, refused = {}, 0
+  while arg <= #argv do
+    local kind, cost, limit, window = argv[arg], argv[arg + 2] + 0, argv[arg + 3] + 0, argv[arg + 4] + 0
+    local status, charge, distinct = argv[arg + 1] == '1' and 2 or 1, argv[arg + 2], argv[arg + 5]
+    local name, made, ends, shared, known, mark, _ = keys[key], nil, nil, false, nil, 0, nil
+    local shadow = limit < 0
+    if shadow then limit = -1 - limit end
+    if record then
+      known, _, _, mark, place = unpack_bytes('>BI2c0i8i8', record, place)
+      shared, cost = known >= 4, 0
+      if shared then name = keys[key + 2] end
     end
-    cost = 0
-  end
-  local value = call('GET', claim.key)
-  if distinct > 0 then
-    if not value and not record then
-      if (integer(call('GET', keys[key + 1])) or 0) >= distinct then
-        claim.key, claim.shared = keys[key + 2], true
-        value = call('GET', claim.key)
-      else
-        claim.made, claim.last = keys[key + 1], now - now % window + window - 1
-      end
-    end
-    key = key + 3
-  else
-    key = key + 1
-  end
-
-  local left, mark
-  if kind == 'l' then
-    local used = integer(value) or 0
-    local last = value and call('PEXPIRETIME', claim.key) or -1
-    -- No expiry: new, or lost. Beyond this window: the clock was set back.
-    if last - now >= window or used < 0 then used = 0 end
-    if last < 0 or last - now >= window then last = now - now % window + window - 1 end
-    left, mark = limit - used, last
-    claim.after, claim.reset, claim.full = used + cost, last + 1 - now, last + 1 - now
-  elseif kind == 's' then
-    local grain = window / 50
-    local current = math.floor(now / grain)
-    local total, slots = slide(value, current)
-    left, mark = limit - total, current
-    claim.total, claim.slots, claim.grain = total, slots, grain
-    claim.full = (current + 51) * grain - now
-    if left < cost then
-      -- The oldest slots leave first: until enough of them have.
-      claim.reset = claim.full
-      local short = cost - left
-      for slot = 0, 50 do
-        short = short - unpack_bytes('>i8', slots, 1 + 8 * slot)
-        if short <= 0 then
-          claim.reset = (current + slot + 1) * grain - now
-          break
+    -- The first 40 bytes are all of a counter, but of a sliding window, and often enough of that.
+    local value = call('GETRANGE', name, '0', '39')
+    if distinct == '0' then
+      key = key + 1
+    else
+      if value == '' and not record then
+        made, ends = keys[key + 1], now - now % window + window
+        if (tonumber(call('GET', made) or 0) or 0) >= distinct + 0 then
+          name, made, shared = keys[key + 2], nil, true
+          value = call('GETRANGE', name, '0', '39')
         end
       end
+      key = key + 3
     end
-  elseif kind == 'b' then
-    local refill, price, capacity = argv[arg] + 0, argv[arg + 1] + 0, argv[arg + 2] + 0
-    arg = arg + 3
-    local level = fill(value, now, refill, price, capacity)
-    left, mark = math.floor(level / price), 0
-    claim.level, claim.refill, claim.price, claim.capacity = level, refill, price, capacity
-    -- More than a full bucket never fits; its wait is until the bucket is full.
-    claim.reset = math.ceil((math.min(cost * price, capacity) - level) / refill)
-  else
-    local used = integer(value) or 0
-    left, mark = limit - used, 0
-    claim.after, claim.reset, claim.full = used + cost, 1000, 0
+
+    -- reset is of a claim that fits, wait of one that does not; what is written differs by kind.
+    local left, found, reset, wait, new, first, second = 0, 0, 0, 0, nil, nil, nil
+    if kind == 'l' or kind == 'c' then
+      local used = value == '' and 0 or tonumber(value)
+      if not used or used % 1 ~= 0 or used > EXACT then
+        return redis.error_reply('ERR value is not an integer or out of range')
+      end
+      if kind == 'l' then
+        found = value == '' and -1 or call('PEXPIRETIME', name)
+        -- No expiry: new, or lost. Beyond this window: the clock was set back. Negative: not ours.
+        if found < 0 or found - now >= window or used < 0 then
+          if found >= 0 or used < 0 then used = 0 end
+          found = now - now % window + window - 1
+          new = used + cost
+        end
+        reset = found + 1 - now
+        wait = reset
+      else
+        used = math.max(used, 0)
+        new, wait = used + cost, 1000
+      end
+      left = limit - used
+    elseif kind == 's' then
+      local grain = window / 50
+      found = math.floor(now / grain)
+      local head, total, newest, slots = found, 0, 0, nil
+      if value == '' then
+        slots = string.rep('\0', 408)
+      else
+        if #value == 40 then head, total, newest = unpack_bytes('>i8i8i8', value) end
+        if #value < 40 or newest < 0 or newest > total then
+          return redis.error_reply('ERR value is not an integer or out of range')
+        end
+      end
+      if head ~= found or cost > limit - total and not slots then
+        local _, _, slide = library()
+        slots, total = slide(call('GET', name), found)
+        newest = unpack_bytes('>i8', slots)
+        new = head ~= found
+      else
+        new = slots ~= nil
+      end
+      left, reset = limit - total, (found + 51) * grain - now
+      wait = reset
+      if cost > left then
+        -- The oldest slots leave first: until enough of them have.
+        local short = cost - left
+        for slot = 50, 0, -1 do
+          short = short - unpack_bytes('>i8', slots, 1 + 8 * slot)
+          if short <= 0 then
+            wait = (found - slot + 51) * grain - now
+            break
+          end
+        end
+      end
+      first, second = total + cost, newest + cost
+      if new then new = slots end
+      window = grain
+    else
+      local refill, price, capacity = argv[arg + 6] + 0, argv[arg + 7] + 0, argv[arg + 8] + 0
+      arg = arg + 3
+      if value ~= '' and #value ~= 40 then
+        return redis.error_reply('ERR value is not an integer or out of range')
+      end
+      local level = fill(value ~= '' and value, now, refill, price, capacity)
+      left = math.floor(level / price)
+      -- More than a full bucket never fits; its wait is until the bucket is full.
+      wait = math.ceil((math.min(cost * price, capacity) - level) / refill)
+      new, first, second, window = level - cost * price, refill, price, capacity
+      reset = math.ceil((capacity - level) / refill)
+    end
+
+    local fits
+    if record then
+      fits = known % 4 > 0
+    else
+      mark, fits = found, cost <= left
+      if not fits then
+        over = true
+        if not shadow and refused == 0 then refused = #claims + 1 end
+      end
+    end
+    claims[#claims + 1] = {
+      kind, name, status, cost, charge, left, mark, fits, shared, made or false, ends or false, fits and reset or wait,
+      new or false, first or false, second or false, window,
+    }
+    arg = arg + 6
   end
-  claim.left, claim.cost = left, cost
-  if record then
-    claim.fits = known > 0
-  else
-    claim.mark = mark
-    claim.fits = cost <= left
-    if not claim.fits and not shadow and refused == 0 then refused = #claims + 1 end
-  end
-  claims[#claims + 1] = claim
+  if not over or record or not leased or attempt == 2 then break end
+  local _, reap = library()
+  if reap(keys[1], holder, now) == 0 then break end
 end
 
-local charges = refused == 0 and not record
-local reply = {refused, now}
-local packed = {}
+local charged = refused == 0 and not record
+local reply, packed = #claims == 1 and {refused, now, 0, 0, 0} or {refused, now, 0, 0, 0, 0, 0, 0}, ''
 for i = 1, #claims do
   local claim = claims[i]
-  local kind, left, reset = claim.kind, claim.left, claim.reset
-  if charges and claim.fits then
-    left = left - claim.cost
+  local kind, name, cost, left, mark = claim[KIND], claim[NAME], claim[COST], claim[LEFT], claim[MARK]
+  local fits, reset, new, first = claim[FITS], claim[RESET], claim[NEW], claim[FIRST]
+  if charged and fits then
+    left = left - cost
     if kind == 'l' then
-      call('SET', claim.key, claim.after, 'PXAT', claim.mark)
+      if new then
+        call('SET', name, new, 'PXAT', mark)
+      else
+        call('INCRBY', name, claim[CHARGE])
+      end
     elseif kind == 's' then
-      local slots = claim.slots
-      call('SET', claim.key, pack('>i8i8', claim.mark, claim.total + claim.cost) .. string.sub(slots, 1, 400)
-        .. pack('>i8', unpack_bytes('>i8', slots, 401) + claim.cost), 'PXAT', (claim.mark + 51) * claim.grain)
+      if new then
+        call('SET', name, pack('>i8i8i8', mark, first, claim[SECOND]) .. string.sub(new, 9),
+          'PXAT', (mark + 51) * claim[SPAN])
+      else
+        call('SETRANGE', name, '0', pack('>i8i8i8', mark, first, claim[SECOND]))
+      end
     elseif kind == 'b' then
-      claim.level = claim.level - claim.cost * claim.price
-      pour(claim.key, claim.level, now, claim.refill, claim.price, claim.capacity)
+      pour(name, new, now, first, claim[SECOND], claim[SPAN])
+      reset = math.ceil((claim[SPAN] - new) / first)
     else
-      call('SET', claim.key, claim.after, 'PX', KEEP)
+      call('SET', name, new, 'PX', '2764800000')
     end
-    if claim.made and call('INCR', claim.made) == 1 then call('PEXPIREAT', claim.made, claim.last) end
+    if claim[MADE] and call('INCR', claim[MADE]) == 1 then
+      call('PEXPIREAT', claim[MADE], claim[ENDS])
+    end
   end
-  if claim.fits then
-    reset = kind == 'b' and math.ceil((claim.capacity - claim.level) / claim.refill) or claim.full
-  end
-  left = math.max(left, 0)
-  reply[3 * i] = claim.fits and left or -1 - left
+  if left < 0 then left = 0 end
+  reply[3 * i] = fits and left or -1 - left
   reply[3 * i + 1] = reset
-  reply[3 * i + 2] = claim.shared and -1 - claim.mark or claim.mark
-  if charges and id ~= '' then
-    local status = not claim.fits and 0 or claim.leased and 2 or 1
-    local suffix = string.sub(claim.key, suffix_start)
-    packed[i] = pack('>BI2c0i8i8', claim.shared and status + 4 or status, #suffix, suffix, claim.cost, claim.mark)
+  reply[3 * i + 2] = claim[SHARED] and -1 - mark or mark
+  if charged and leased then
+    local suffix = string.sub(name, #keys[1])
+    local status = (fits and claim[STATUS] or 0) + (claim[SHARED] and 4 or 0)
+    packed = packed .. pack('>BI2c0i8i8', status, #suffix, suffix, cost, mark)
   end
 end
 
-if charges and id ~= '' then
-  call('HSET', keys[2], id, table.concat(packed))
-  call('PEXPIRE', keys[2], KEEP)
-  -- Renewed three times in a lease, so a request need not do it each time.
-  if deadline < now + 7000 or deadline > now + LEASE then
-    if call('ZADD', keys[1], now + LEASE, holder) == 1 then call('PEXPIRE', keys[1], KEEP) end
+if charged and leased then
+  if stale then
+    call('HSET', keys[2], '', '', id, packed)
+    call('ZADD', keys[1], now + LEASE, holder)
+    call('PEXPIRE', keys[1], KEEP)
+    call('PEXPIRE', keys[2], KEEP)
+  else
+    call('HSET', keys[2], id, packed)
   end
 end
 return reply

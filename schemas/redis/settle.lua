@@ -19,6 +19,7 @@ local count = argv[1] + 0
 local deltas = {}
 for counter = 1, count do deltas[counter] = argv[6 * counter - 2] + 0 end
 
+local adjust = library()
 local adjusted, fault, now = 0, nil, nil
 local function apply(...)
   local works, done = pcall(adjust, ...)
