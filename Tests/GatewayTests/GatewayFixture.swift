@@ -24,7 +24,10 @@ final class GatewayFixture {
         upstream: CannedUpstream,
         policies: [(kind: String, config: ConfigValue)] = [],
         mode: RuleMode = .enforce,
-        bounds: GatewayBounds = GatewayBounds()
+        bounds: GatewayBounds = GatewayBounds(),
+        redisPort: Int = 1,
+        workers: Int = 1,
+        place: (nodes: Int, rank: Int) = (1, 0)
     ) throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "weir-gateway-\(UUID())")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -40,12 +43,13 @@ final class GatewayFixture {
                 signingKey: signingKey
             )
         )
+        try LastKnownGood(directory: directory.path).savePlace(nodes: place.nodes, rank: place.rank)
         var configuration = GatewayConfiguration(
             host: "127.0.0.1",
             port: 0,
-            workers: 1,
+            workers: workers,
             redisHost: "127.0.0.1",
-            redisPort: 1,
+            redisPort: redisPort,
             controlURL: "http://127.0.0.1:1",
             dataDirectory: directory.path,
             nodeID: "test",

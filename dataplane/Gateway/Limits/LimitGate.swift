@@ -204,7 +204,8 @@ final class LimitGate {
 
     /// One at a time: a thousand at once would take Redis longer than other requests may wait.
     private func sendNextLate() {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now),
+        guard let connection, connection.state == .ready,
+            case .admitted(let generation) = node.breaker.admits(now: now),
             let (app, batch) = late.next()
         else { return }
         metrics.lateSettlements.add(UInt64(batch.count))
@@ -257,7 +258,8 @@ final class LimitGate {
         metrics.count(fault)
         switch fault.blame {
         case .server: node.breaker.failed(generation: generation, now: now, reason: fault.rawValue)
-        case .key: node.warn("a counter in redis is none; its limit is this node's share", ["class": "\(fault.rawValue)"])
+        case .key:
+            node.warn("a counter in redis is none; its limit is this node's share", ["class": "\(fault.rawValue)"])
         case .nobody: break
         }
     }

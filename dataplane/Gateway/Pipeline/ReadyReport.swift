@@ -14,7 +14,10 @@ enum ReadyReport {
         snapshot.append("version", status.version)
         snapshot.append("lineage", status.lineage)
         snapshot.append("source", status.source?.rawValue ?? "none")
-        snapshot.append("age_seconds", status.version == 0 ? 0 : max(0, WallClock.milliseconds - status.createdAt) / 1_000)
+        snapshot.append(
+            "age_seconds",
+            status.version == 0 ? 0 : max(0, WallClock.milliseconds - status.createdAt) / 1_000
+        )
         if let confirmedAt = status.confirmedAt {
             snapshot.append("confirmed_seconds_ago", max(0, (now - confirmedAt).components.seconds))
         }
