@@ -177,7 +177,7 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests("PolicyTests", ["AllocationCounter", "CEL", "Codec", "LLMWire", "Limits", "Policy", "Tokens"]),
         tests("StackTests", ["Stack"]),
-        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", "Telemetry", "Tokens", logging]),
+        tests("GatewayTests", ["Gateway", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", "Tokens", logging]),
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["AllocationCounter", "Codec", "LLMWire", "Tokens"]),
         tests("TidyTests", []),

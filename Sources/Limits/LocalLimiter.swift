@@ -1,28 +1,64 @@
-// Limits while Redis does not answer: each node admits its share, so that all together admit about the limit.
+// Limits while Redis does not answer: what was left of each when it went is divided among the live nodes, and each holds
+// itself to its part. docs/limits.md states what that can admit too much, and when.
 //
-// A share is limit ÷ live nodes, rounded down but at least 1: with a limit below the number of nodes an app would
-// otherwise be shut out for as long as Redis is. One node cut off from Redis overshoots by at most its share.
+// The parts of one remainder add up to it (FleetPlace), so a fleet whose nodes knew the same admits what was left and
+// no more; of a window that begins in the outage that is the limit itself. A counter that this node has not seen in its
+// window counts as full: that is where too much may come from, in the window in which Redis went and in no other.
 //
 // The table is bounded twice, per app and in all. What does not fit shares a counter with the app's other such
 // requests of the same rule, which admits less, never more; a client that invents header values to fill the table
 // hurts its own app only.
 
-/// Counts within one node.
-///
-/// Confined to the loop that owns it.
-public struct LocalLimiter: Sendable {
-    private struct Counter {
-        var windowID: Int64
-        var used: Int64
-        /// When the window is over, milliseconds since the Unix epoch.
-        var end: Int64
-        /// Whose it is, for the bound per app.
-        let app: [UInt8]
+/// What a node decides on its own.
+public enum LocalOutcome: Equatable, Sendable {
+    /// Every claim fits this node's share, or needs not; one state per claim, in order.
+    case admitted([LimitState])
+    /// Nothing was charged: the claim at this index passes this node's share. One state per claim, in order.
+    case refused(claim: Int, [LimitState])
+    /// Nothing was charged: the claim at this index is one of a rule that admits nothing without Redis.
+    case unavailable(claim: Int)
+}
+
+/// Uses of one app's counters that travel to Redis together.
+public struct MergeBatch: Sendable {
+    fileprivate struct Part {
+        let hash: UInt64
+        let windowID: Int64
+        let amount: Int64
     }
 
-    /// By the names that the counters have in Redis.
-    private var counters: [[UInt8]: Counter] = [:]
+    /// Whose counters.
+    public let app: [UInt8]
+    /// What was admitted.
+    public let uses: [LocalUse]
+    fileprivate let parts: [Part]
+}
+
+/// Counts within one node.
+///
+/// Not for several threads at once; the workers of a node share one behind a lock.
+public struct LocalLimiter: Sendable {
+    /// The moment of a decision, as far as the limiter needs to know it.
+    public struct Moment: Sendable {
+        /// Milliseconds since the Unix epoch, by Redis's clock as far as it is known.
+        public let now: Int64
+        /// Which of how many nodes this is.
+        public let place: FleetPlace
+        /// Grows each time Redis goes or comes.
+        public let outage: UInt64
+
+        /// Makes a moment.
+        public init(now: Int64, place: FleetPlace, outage: UInt64) {
+            self.now = max(now, 0)
+            self.place = place
+            self.outage = outage
+        }
+    }
+
+    private var counters: [UInt64: LocalCounter] = [:]
     private var countsByApp: [[UInt8]: Int] = [:]
+    /// Counters with something to merge.
+    private var unmerged: [[UInt8]: Set<UInt64>] = [:]
     private var nextSweep: Int64 = 0
 
     /// The most counters in all.
@@ -35,7 +71,7 @@ public struct LocalLimiter: Sendable {
     /// Ended windows are swept out at most this often.
     static let sweepMilliseconds: Int64 = 1_000
 
-    /// Makes an empty table; a counter takes about 150 bytes.
+    /// Makes an empty table; a counter takes about 400 bytes.
     public init(maxCounters: Int = 65_536, maxCountersPerApp: Int = 8_192) {
         self.maxCounters = maxCounters
         self.maxCountersPerApp = maxCountersPerApp
@@ -44,150 +80,253 @@ public struct LocalLimiter: Sendable {
     /// The counters in the table.
     public var counterCount: Int { counters.count }
 
+    // MARK: Reserve
+
     /// Charges all claims within this node's share, or none.
     ///
     /// - Parameters:
     ///   - app: the app's id.
     ///   - claims: what the request takes.
-    ///   - share: among how many live nodes the limits are divided; less than 1 counts as 1.
-    ///   - nowMilliseconds: wall clock time since the Unix epoch.
+    ///   - moment: when, and as which node.
+    ///   - seen: what the node's workers last saw in Redis.
     /// - Returns: as the script in Redis would answer for limits of the share's size.
     public mutating func reserve(
         app: [UInt8],
         claims: [LimitClaim],
-        share: Int,
-        nowMilliseconds: Int64
-    ) -> ReserveOutcome {
-        sweep(now: nowMilliseconds)
-        let names = CounterKeys(app: app)
+        at moment: Moment,
+        seen: [SeenCounters]
+    ) -> LocalOutcome {
+        sweepIfCrowded(now: moment.now)
         var states: [LimitState] = []
         states.reserveCapacity(claims.count)
-        var keys: [[UInt8]] = []
-        keys.reserveCapacity(claims.count)
+        var roomsBefore: [Int64] = []
+        var charged: [(hash: UInt64, counter: LocalCounter)] = []
         var refused: Int?
         for (index, claim) in claims.enumerated() {
-            let (windowID, end) = Self.window(claim.windowMilliseconds, at: nowMilliseconds)
-            var key = names.key(claim.algorithm, counter: claim.counter, windowMilliseconds: claim.windowMilliseconds)
-            var counter = counters[key]
-            if counter == nil, !hasRoom(app: app) {
-                key = Self.overflowKey(claim, app: app)
-                counter = counters[key]
+            let cost = max(claim.cost, 0)
+            var (hash, isOverflow) = (CounterHash.of(app: app, claim), false)
+            if counters[hash] == nil, !hasRoom(app: app) {
+                hash = CounterHash.overflow(app: app, rule: claim.rule % Self.maxOverflowPerApp)
+                isOverflow = true
             }
-            let limit = Self.limit(claim.limit, share: share)
-            var used = counter.flatMap { $0.windowID == windowID ? $0.used : nil } ?? 0
             // Two claims on one counter, which only the overflow has: the second finds what the first takes.
-            for earlier in 0..<index where keys[earlier] == key && !states[earlier].isOver {
-                used = Self.saturatingSum(used, claims[earlier].cost)
-            }
-            let isOver = Self.saturatingSum(used, max(claim.cost, 0)) > limit
+            var counter =
+                charged.last { $0.hash == hash }?.counter ?? counter(hash, app, claim, at: moment, seen: seen)
+            let room = counter.room(moment.place, hash: hash, now: moment.now)
+            let isOver =
+                switch claim.onRedisFailure {
+                case .allow: false
+                case .deny: true
+                // In the overflow nobody would give it back.
+                case .localShare: cost > room || isOverflow && claim.algorithm == .concurrency
+                }
             if isOver, !claim.isShadow, refused == nil { refused = index }
-            keys.append(key)
             states.append(
                 LimitState(
-                    remaining: max(0, limit - used - (isOver ? 0 : max(claim.cost, 0))),
-                    resetMilliseconds: end - nowMilliseconds,
-                    windowID: windowID,
+                    remaining: isOver ? room : max(0, room.subtractingSaturating(cost)),
+                    resetMilliseconds: counter.reset(moment.place, cost: cost, isOver: isOver, now: moment.now),
+                    windowID: claim.algorithm.windowID(at: moment.now, windowMilliseconds: claim.windowMilliseconds),
                     isOver: isOver
                 )
             )
+            roomsBefore.append(room)
+            guard !isOver else { continue }
+            counter.charge(cost, now: moment.now)
+            if claim.algorithm != .concurrency, !isOverflow {
+                counter.unmerged = counter.unmerged.addingSaturating(cost)
+            }
+            charged.append((hash, counter))
         }
         if let refused {
-            return .refused(claim: refused, uncharged(states, claims, share: share))
+            guard claims[refused].onRedisFailure != .deny else { return .unavailable(claim: refused) }
+            return .refused(claim: refused, Self.uncharged(states, roomsBefore))
         }
-        for index in claims.indices where !states[index].isOver {
-            let claim = claims[index]
-            let (windowID, end) = Self.window(claim.windowMilliseconds, at: nowMilliseconds)
-            charge(keys[index], app: app, windowID: windowID, end: end, by: max(claim.cost, 0))
-        }
+        for (hash, counter) in charged { keep(counter, as: hash) }
         return .admitted(states)
     }
 
-    /// Corrects charges made here; a window that is over is left alone.
-    ///
-    /// - Parameters:
-    ///   - app: the app's id.
-    ///   - charges: made from the states that `reserve` gave.
-    public mutating func settle(app: [UInt8], charges: [SettledCharge]) {
-        let names = CounterKeys(app: app)
-        for charge in charges {
-            let key = names.key(
-                charge.algorithm,
-                counter: charge.counter,
-                windowMilliseconds: charge.windowMilliseconds
-            )
-            guard let counter = counters[key], counter.windowID == charge.windowID else { continue }
-            counters[key]?.used = max(0, Self.saturatingSum(counter.used, charge.delta))
-        }
-    }
-
-    /// Forgets everything: Redis answers again and knows better.
-    public mutating func removeAll() {
-        counters = [:]
-        countsByApp = [:]
-    }
-
-    // MARK: Counting
-
-    private static func limit(_ limit: Int64, share: Int) -> Int64 {
-        limit > 0 ? max(1, limit / Int64(max(share, 1))) : 0
-    }
-
-    /// Euclidean, so that a clock before 1970 gives windows too.
-    private static func window(_ milliseconds: Int64, at now: Int64) -> (id: Int64, end: Int64) {
-        let length = max(milliseconds, 1)
-        let id = now >= 0 ? now / length : (now - length + 1) / length
-        return (id, (id + 1) * length)
-    }
-
     /// The states after a refusal: what fits was not charged either.
-    private func uncharged(_ states: [LimitState], _ claims: [LimitClaim], share: Int) -> [LimitState] {
-        zip(states, claims).map { state, claim in
+    private static func uncharged(_ states: [LimitState], _ rooms: [Int64]) -> [LimitState] {
+        zip(states, rooms).map { state, room in
             guard !state.isOver else { return state }
             return LimitState(
-                remaining: min(Self.limit(claim.limit, share: share), state.remaining + max(claim.cost, 0)),
+                remaining: room,
                 resetMilliseconds: state.resetMilliseconds,
                 windowID: state.windowID
             )
         }
     }
 
-    private func hasRoom(app: [UInt8]) -> Bool {
-        counters.count < maxCounters && countsByApp[app] ?? 0 < maxCountersPerApp
-    }
-
-    /// The counter that an app's claims share when the table is full; no name in Redis begins like it.
-    private static func overflowKey(_ claim: LimitClaim, app: [UInt8]) -> [UInt8] {
-        var key = Array("overflow:".utf8)
-        Decimal.append(Int64(claim.rule % maxOverflowPerApp), to: &key)
-        key.append(UInt8(ascii: ":"))
-        key += app
-        return key
-    }
-
-    private mutating func charge(_ key: [UInt8], app: [UInt8], windowID: Int64, end: Int64, by cost: Int64) {
-        let made = Counter(windowID: windowID, used: cost, end: end, app: app)
-        let counter = counters[key]
-        if counter == nil { countsByApp[app, default: 0] += 1 }
-        guard let counter, counter.windowID == windowID else {
-            counters[key] = made
-            return
+    /// The counter as of now, whether it is in the table or not.
+    private func counter(
+        _ hash: UInt64,
+        _ app: [UInt8],
+        _ claim: LimitClaim,
+        at moment: Moment,
+        seen: [SeenCounters]
+    ) -> LocalCounter {
+        let remaining = { seen.compactMap { $0.remaining(hash, claim, now: moment.now) }.min() }
+        guard var counter = counters[hash], counter.claim.algorithm == claim.algorithm else {
+            var counter = LocalCounter(claim, app: app)
+            counter.rebase(moment, hash: hash, remaining: remaining())
+            return counter
         }
-        counters[key]?.used = Self.saturatingSum(counter.used, cost)
+        counter.claim = claim
+        counter.advance(moment.place, hash: hash, now: moment.now)
+        if counter.outage != moment.outage { counter.rebase(moment, hash: hash, remaining: remaining()) }
+        return counter
     }
 
-    private mutating func sweep(now: Int64) {
-        // The clock may be set back: a sweep far ahead is no sweep at all.
-        guard now >= nextSweep || nextSweep - now > Self.sweepMilliseconds else { return }
+    private mutating func keep(_ counter: LocalCounter, as hash: UInt64) {
+        if counters.updateValue(counter, forKey: hash) == nil { countsByApp[counter.app, default: 0] += 1 }
+        if counter.unmerged > counter.sending { unmerged[counter.app, default: []].insert(hash) }
+    }
+
+    // MARK: Settle
+
+    /// Corrects charges made here; a window that is over is left alone.
+    ///
+    /// - Parameters:
+    ///   - app: the app's id.
+    ///   - charges: made from the states that `reserve` gave.
+    ///   - moment: when, and as which node.
+    /// - Returns: what Redis has been told already, and must be told to take back.
+    public mutating func settle(app: [UInt8], charges: [SettledCharge], at moment: Moment) -> [SettledCharge] {
+        var corrections: [SettledCharge] = []
+        for charge in charges {
+            let hash = Self.hash(of: charge, app)
+            guard var counter = counters[hash], counter.claim.algorithm == charge.algorithm else { continue }
+            counter.advance(moment.place, hash: hash, now: moment.now)
+            guard charge.algorithm != .fixedWindow || counter.windowID == charge.windowID else { continue }
+            counter.charge(charge.delta, grain: charge.windowID, now: moment.now)
+            if charge.algorithm != .concurrency {
+                let untold = max(0, counter.unmerged - counter.sending)
+                let change = max(charge.delta, -untold)
+                counter.unmerged = counter.unmerged.addingSaturating(change)
+                if change != charge.delta {
+                    corrections.append(SettledCharge(charge, delta: charge.delta - change))
+                }
+            }
+            keep(counter, as: hash)
+        }
+        return corrections
+    }
+
+    /// Notes that a request ended here which Redis had admitted: its place is this node's to give again.
+    ///
+    /// - Parameters:
+    ///   - app: the app's id.
+    ///   - claim: a claim of concurrency.
+    ///   - isShared: it was counted in the counter that values beyond the distinct bound share.
+    ///   - moment: when, and as which node.
+    ///   - seen: what the node's workers last saw in Redis.
+    public mutating func noteEnd(
+        app: [UInt8],
+        _ claim: LimitClaim,
+        isShared: Bool,
+        at moment: Moment,
+        seen: [SeenCounters]
+    ) {
+        let hash = CounterHash.of(app: app, claim, isShared: isShared)
+        guard counters[hash] != nil || hasRoom(app: app) else { return }
+        var counter = counter(hash, app, claim, at: moment, seen: seen)
+        counter.used -= 1
+        keep(counter, as: hash)
+    }
+
+    // MARK: Merge
+
+    /// Adds a use that Redis had been told and has forgotten.
+    ///
+    /// - Parameters:
+    ///   - app: the app's id.
+    ///   - claim: a claim on the counter, in fixed windows.
+    ///   - windowID: the window that was charged.
+    ///   - amount: how much of it is lost.
+    ///   - moment: when, and as which node.
+    public mutating func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64, at moment: Moment) {
+        let hash = CounterHash.of(app: app, claim)
+        guard amount > 0, counters[hash] != nil || hasRoom(app: app) else { return }
+        var counter = counter(hash, app, claim, at: moment, seen: [])
+        guard counter.windowID == windowID else { return }
+        counter.unmerged = counter.unmerged.addingSaturating(amount)
+        keep(counter, as: hash)
+    }
+
+    /// Whether Redis has to be told of something.
+    public var hasUnmerged: Bool { !unmerged.isEmpty }
+
+    /// Takes uses of one app that Redis has not been told; each batch ends with `finish` or `giveBack`.
+    ///
+    /// - Parameters:
+    ///   - maxUses: the most of one batch, 1...`MergeScript.maxUses`.
+    ///   - moment: when, and as which node.
+    /// - Returns: nil when there is nothing more to tell.
+    public mutating func takeMerge(maxUses: Int, at moment: Moment) -> MergeBatch? {
+        while let (app, hashes) = unmerged.first {
+            var uses: [LocalUse] = []
+            var parts: [MergeBatch.Part] = []
+            for hash in hashes {
+                guard uses.count < maxUses else { break }
+                unmerged[app]?.remove(hash)
+                guard var counter = counters[hash] else { continue }
+                counter.advance(moment.place, hash: hash, now: moment.now)
+                let amount = counter.mergeable(moment.place, hash: hash)
+                if let use = LocalUse(
+                    counter.claim,
+                    windowID: counter.windowID,
+                    used: amount
+                ) {
+                    uses.append(use)
+                    parts.append(MergeBatch.Part(hash: hash, windowID: counter.windowID, amount: amount))
+                    counter.sending += amount
+                } else {
+                    counter.unmerged = counter.sending
+                }
+                counters[hash] = counter
+            }
+            if unmerged[app]?.isEmpty ?? true { unmerged[app] = nil }
+            if !uses.isEmpty { return MergeBatch(app: app, uses: uses, parts: parts) }
+        }
+        return nil
+    }
+
+    /// Redis has the batch.
+    public mutating func finish(_ batch: MergeBatch) {
+        for part in batch.parts {
+            guard var counter = counters[part.hash], counter.isIn(part.windowID) else { continue }
+            counter.sending = max(0, counter.sending - part.amount)
+            counter.unmerged = max(counter.sending, counter.unmerged - part.amount)
+            counters[part.hash] = counter
+        }
+    }
+
+    /// Forgets counters that say nothing any more.
+    public mutating func sweep(now: Int64) {
         nextSweep = now + Self.sweepMilliseconds
-        guard counters.count >= maxCounters / 2 else { return }
-        counters = counters.filter { $0.value.end > now }
+        counters = counters.filter { !$0.value.hasEnded(now: now) }
         countsByApp = [:]
         for counter in counters.values { countsByApp[counter.app, default: 0] += 1 }
     }
 
-    private static func saturatingSum(_ a: Int64, _ b: Int64) -> Int64 {
-        let (sum, overflow) = a.addingReportingOverflow(b)
-        guard overflow else { return sum }
-        return b > 0 ? .max : .min
+    private mutating func sweepIfCrowded(now: Int64) {
+        // The clock may be set back: a sweep far ahead is no sweep at all.
+        guard now >= nextSweep || nextSweep - now > Self.sweepMilliseconds, counters.count >= maxCounters / 2 else {
+            return
+        }
+        sweep(now: now)
+    }
+
+    private func hasRoom(app: [UInt8]) -> Bool {
+        counters.count < maxCounters && countsByApp[app] ?? 0 < maxCountersPerApp
+    }
+
+    private static func hash(of charge: SettledCharge, _ app: [UInt8]) -> UInt64 {
+        CounterHash.of(
+            app: app,
+            charge.algorithm,
+            counter: charge.counter,
+            windowMilliseconds: charge.windowMilliseconds
+        )
     }
 }

@@ -39,6 +39,19 @@ public struct SettledCharge: Equatable, Sendable {
     }
 }
 
+extension SettledCharge {
+    /// Another correction of the same counter and window.
+    init(_ charge: SettledCharge, delta: Int64) {
+        algorithm = charge.algorithm
+        counter = charge.counter
+        windowMilliseconds = charge.windowMilliseconds
+        windowID = charge.windowID
+        rate = charge.rate
+        self.delta = delta
+        deltaWhenLapsed = 0
+    }
+}
+
 /// How a request ended, as its limits see it.
 public enum ReservationEnd: Equatable, Sendable {
     /// It reached a provider and used so many tokens.
@@ -89,5 +102,12 @@ public struct Settlement: Equatable, Sendable {
         charges = []
         reservation = id
         isUnanswered = true
+    }
+
+    /// Takes back what was merged and then turned out too much; without a lease, so not to be sent twice.
+    public init(corrections: [SettledCharge]) {
+        charges = corrections
+        reservation = nil
+        isUnanswered = false
     }
 }

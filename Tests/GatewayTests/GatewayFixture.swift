@@ -25,6 +25,9 @@ final class GatewayFixture {
         policies: [(kind: String, config: ConfigValue)] = [],
         mode: RuleMode = .enforce,
         bounds: GatewayBounds = GatewayBounds(),
+        redisPort: Int = 1,
+        workers: Int = 1,
+        place: (nodes: Int, rank: Int) = (1, 0),
         adjust: (inout SnapshotContent) throws -> Void = { _ in }
     ) throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "weir-gateway-\(UUID())")
@@ -42,12 +45,13 @@ final class GatewayFixture {
                 signingKey: signingKey
             )
         )
+        try LastKnownGood(directory: directory.path).savePlace(nodes: place.nodes, rank: place.rank)
         var configuration = GatewayConfiguration(
             host: "127.0.0.1",
             port: 0,
-            workers: 1,
+            workers: workers,
             redisHost: "127.0.0.1",
-            redisPort: 1,
+            redisPort: redisPort,
             controlURL: "http://127.0.0.1:1",
             dataDirectory: directory.path,
             nodeID: "test",

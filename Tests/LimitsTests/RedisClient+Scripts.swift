@@ -21,7 +21,8 @@ func makeClaim(
     unit: LimitUnit = .requests,
     burst: Int64? = nil,
     isShadow: Bool = false,
-    distinct: DistinctBound? = nil
+    distinct: DistinctBound? = nil,
+    onRedisFailure: OutageRule = .localShare
 ) -> LimitClaim {
     LimitClaim(
         rule: rule,
@@ -33,7 +34,8 @@ func makeClaim(
         cost: cost,
         burst: burst,
         isShadow: isShadow,
-        distinct: distinct
+        distinct: distinct,
+        onRedisFailure: onRedisFailure
     )
 }
 

@@ -22,6 +22,7 @@ public final class GatewayServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let agent: NodeAgent
     private let pairs: [WorkerPair]
+    private let keeper: RedisKeeper
     private let listener: any Channel
 
     /// The port that the node listens on.
@@ -45,18 +46,20 @@ public final class GatewayServer: Sendable {
         self.group = group
         let breakers = BreakerBoard(onNew: BreakerMetrics.show(in: counters))
         let liveNodes = LiveNodes()
+        let limits = NodeLimits(breakers: breakers, liveNodes: liveNodes, logger: logger)
         let pairs = try Array(group.makeIterator()).enumerated().map { index, loop in
             try WorkerPair(
                 loop: loop,
                 index: index,
                 configuration: configuration,
-                liveNodes: liveNodes,
+                limits: limits,
                 breakers: breakers,
                 counters: counters,
                 logger: logger
             )
         }
         self.pairs = pairs
+        keeper = try RedisKeeper(configuration: configuration, node: limits, counters: counters, logger: logger)
         let fleetKey = configuration.fleetKey
         let calibrations = TokenCalibrations(counters)
         let healths = ProviderHealths(board: breakers, counters: counters)
@@ -121,6 +124,7 @@ public final class GatewayServer: Sendable {
         }
         agent.drain(deadline: configuration.bounds.usageDrainTimeout)
         for pair in pairs { pair.stop() }
+        keeper.stop()
         try group.syncShutdownGracefully()
         logger.info("stopped")
     }

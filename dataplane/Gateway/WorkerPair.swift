@@ -28,7 +28,7 @@ final class WorkerPair: Sendable {
         loop: any EventLoop,
         index: Int,
         configuration: GatewayConfiguration,
-        liveNodes: LiveNodes,
+        limits node: NodeLimits,
         breakers: BreakerBoard,
         counters: Counters,
         logger: Logger
@@ -42,14 +42,13 @@ final class WorkerPair: Sendable {
         self.inbox = inbox
         bound = NIOLoopBoundBox.makeEmptyBox(eventLoop: loop)
         let mailbox = Mutex<Mailbox<UpstreamCommand>?>(nil)
-        let gateCounters = LimitGate.Counters(counters)
+        let metrics = LimitMetrics(counters)
         reactor = try ReactorHandle.start(name: "weir-io-\(index)") { reactor in
             let limits = LimitGate(
                 reactor: reactor,
                 configuration: configuration,
-                liveNodes: liveNodes,
-                counters: gateCounters,
-                logger: logger
+                node: node,
+                metrics: metrics
             )
             let forwarder = Forwarder(
                 reactor: reactor,

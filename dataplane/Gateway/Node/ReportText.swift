@@ -1,5 +1,5 @@
 // The JSON that nodes and the control plane exchange: one flat object each way, so it is written and read by hand
-// here, without Foundation.
+// here, without Foundation. `/readyz?verbose` is written by it, too.
 
 import Telemetry
 
@@ -16,6 +16,14 @@ struct ReportText {
         begin(name)
         text.append(contentsOf: String(value).utf8)
     }
+
+    /// A value that is JSON already.
+    mutating func append(_ name: String, raw json: [UInt8]) {
+        begin(name)
+        text.append(contentsOf: json)
+    }
+
+    mutating func append(_ name: String, raw json: String) { append(name, raw: Array(json.utf8)) }
 
     var bytes: [UInt8] { text + [UInt8(ascii: "}")] }
 

@@ -96,6 +96,10 @@ final class Exchange {
             limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
             limitHeaders += LimitRefusal.headers(hint)
             refuse(Refusal(claim, at: states[index]), by: key.rules[claim.rule], with: LimitRefusal.error(claim, hint))
+        case .unavailable(let index):
+            limitHeaders = LimitRefusal.unavailableHeaders
+            worker.logger.info("refused while redis is out", metadata: unavailableFields(key.rules[claims[index].rule]))
+            answer(.unavailable, origin: .gateway)
         }
     }
 
@@ -196,6 +200,10 @@ final class Exchange {
             isShadow ? "would refuse" : "rule failed, allowed by its policy",
             metadata: refusalFields(refusal, rule)
         )
+    }
+
+    private func unavailableFields(_ rule: Rule) -> Logger.Metadata {
+        logFields(["policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)"])
     }
 
     private func refusalFields(_ refusal: Refusal, _ rule: Rule) -> Logger.Metadata {

@@ -5,15 +5,14 @@ import Telemetry
 
 /// Answers what needs no key.
 enum FastPath {
-    static func answer(_ path: Substring, isHead: Bool, worker: Worker) -> EarlyAnswer? {
+    static func answer(_ path: Substring, query: Substring, isHead: Bool, worker: Worker) -> EarlyAnswer? {
         switch true {
         case path.utf8.elementsEqual("/healthz".utf8):
             text(200, "ok\n", isHead: isHead)
         case path.utf8.elementsEqual("/readyz".utf8):
             // Ready means: holds a valid snapshot and takes new requests. No dependency's health is in it
             // (DESIGN 11.5): an outage elsewhere must not take every node out at once.
-            worker.active != nil && !worker.isDraining
-                ? text(200, "ready\n", isHead: isHead) : text(503, "not ready\n", isHead: isHead)
+            ready(worker, isVerbose: query.utf8.elementsEqual("?verbose".utf8), isHead: isHead)
         case path.utf8.elementsEqual("/metrics".utf8):
             EarlyAnswer(
                 status: 200,
@@ -24,6 +23,25 @@ enum FastPath {
             )
         default: nil
         }
+    }
+
+    private static func ready(_ worker: Worker, isVerbose: Bool, isHead: Bool) -> EarlyAnswer {
+        let isReady = worker.active != nil && !worker.isDraining
+        guard isVerbose else {
+            return isReady ? text(200, "ready\n", isHead: isHead) : text(503, "not ready\n", isHead: isHead)
+        }
+        return EarlyAnswer(
+            status: isReady ? 200 : 503,
+            body: ReadyReport.make(
+                worker.agent.status,
+                place: worker.agent.place,
+                breakers: worker.breakers.all,
+                isReady: isReady
+            ),
+            contentType: "application/json",
+            headers: HTTPHeaders(),
+            isHead: isHead
+        )
     }
 
     private static func text(_ status: Int, _ text: String, isHead: Bool) -> EarlyAnswer {

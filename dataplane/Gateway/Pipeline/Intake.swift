@@ -36,7 +36,14 @@ enum Intake {
         // Exact bytes only: no decoding, no normalising (RELIABILITY, security 9). A query is allowed and ignored.
         let path = head.uri.utf8.firstIndex(of: UInt8(ascii: "?")).map { head.uri[..<$0] } ?? head.uri[...]
         let isGet = head.method == .GET || head.method == .HEAD
-        if isGet, let answer = FastPath.answer(path, isHead: head.method == .HEAD, worker: worker) {
+        if isGet,
+            let answer = FastPath.answer(
+                path,
+                query: head.uri[path.endIndex...],
+                isHead: head.method == .HEAD,
+                worker: worker
+            )
+        {
             return .answer(answer)
         }
         let facts = RequestHead(head.headers)

@@ -57,6 +57,9 @@ enum RateLimitHeaders {
 
 /// The answer when a window is used up.
 enum LimitRefusal {
+    /// Of a rule that admits nothing while Redis is out: it is tried again all the time.
+    static let unavailableHeaders = [("retry-after", "1"), ("retry-after-ms", "1000")].map { (name: $0.0, value: $0.1) }
+
     static func error(_ claim: LimitClaim, _ hint: RetryAfter) -> ClientError {
         switch claim.unit {
         case .requests: .rateLimited

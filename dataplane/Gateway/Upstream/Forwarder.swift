@@ -51,7 +51,8 @@ final class Forwarder {
                 exchange.admit(
                     HeldReservation(id: id, appID: job.appID, claims: job.claims, states: states, origin: origin)
                 )
-            case .refused(let claim, let states): exchange.refuse(claim: claim, states)
+            case .refused(let claim, let states): exchange.refuse(.refused(claim: claim, states))
+            case .unavailable(let claim): exchange.refuse(.unavailable(claim: claim))
             }
         }
     }

@@ -69,10 +69,10 @@ final class UpstreamExchange: TransferDelegate {
         state = .forwarding(forwarder.startTransfer(attempt.request, for: self))
     }
 
-    func refuse(claim: Int, _ states: [LimitState]) {
+    func refuse(_ refusal: Reservation) {
         guard case .reserving = state else { return }
         attempt.health.abandon(attempt.admission, now: forwarder.now)
-        event.reservation = .refused(claim: claim, states)
+        event.reservation = refusal
         finish(.refused)
     }
 

@@ -60,6 +60,8 @@ struct UpstreamEvent: Sendable {
 enum Reservation: Sendable {
     case admitted([LimitState])
     case refused(claim: Int, [LimitState])
+    /// Redis is out, and the rule of this claim admits nothing without it.
+    case unavailable(claim: Int)
 }
 
 /// A provider's answer so far as the client may see it.

@@ -1,0 +1,318 @@
+// Stage 5 on the Reactor: shared limits in Redis while it answers, this node's share of them while it does not.
+
+import Breaker
+import Limits
+import Logging
+import Reactor
+import Secrets
+import Telemetry
+
+/// Reserves, settles and releases for one worker.
+///
+/// Nothing here makes a request wait longer than one Redis deadline. When a command fails in a way that is the server's
+/// fault, the breaker opens for all workers of the node, every connection is closed, what waits on them is decided by
+/// this node's share at once, and nothing waits any more until the breaker closes (RedisKeeper sees to that).
+final class LimitGate {
+    /// Where a reservation was made, which is where it is settled.
+    enum Origin: Sendable { case redis, local }
+
+    /// The end of a reservation, as the pipeline hears it.
+    enum Outcome {
+        case admitted([LimitState])
+        case refused(claim: Int, [LimitState])
+        /// The rule of this claim admits nothing while Redis is out.
+        case unavailable(claim: Int)
+    }
+
+    private static let scripts = LimitScript.allCases.map { RedisScript(source: $0.source) }
+    private static let mailboxCapacity = 1_024
+
+    private let reactor: Reactor
+    private let node: NodeLimits
+    private let seen: SeenTable
+    private let metrics: LimitMetrics
+    private var connection: RedisConnection?
+    private var wasReady = false
+    /// Settlements of this turn by app: those of one counter are added up and leave together.
+    private var settlements: [[UInt8]: SettlementBatch] = [:]
+    private var late: LateSettlements
+    private var leases: LeaseRenewer?
+    /// This gate of this start of the node, which renews its own leases.
+    private let holder = LeaseHolder(hex(SecureRandom.bytes(12)))
+
+    init(reactor: Reactor, configuration: GatewayConfiguration, node: NodeLimits, metrics: LimitMetrics) {
+        self.reactor = reactor
+        self.node = node
+        self.metrics = metrics
+        seen = node.makeTable()
+        late = LateSettlements(lost: metrics.lostSettlements)
+        let connection = RedisConnection(
+            reactor: reactor,
+            configuration: RedisConfiguration(
+                host: configuration.redisHost,
+                port: configuration.redisPort,
+                commandDeadline: configuration.bounds.redisDeadline
+            ),
+            onStateChange: { [unowned self] in connectionChanged(to: $0) }
+        )
+        self.connection = connection
+        leases = LeaseRenewer(reactor: reactor) { [unowned self] app in renew(app) }
+        // By message, so that a connection is never closed inside one of its own callbacks.
+        let mailbox = reactor.makeMailbox(capacity: Self.mailboxCapacity) { [unowned self] (_: Change) in
+            breakerChanged()
+        }
+        node.breaker.observe { _ in _ = mailbox.send(Change()) }
+        connection.connect()
+        reactor.atEndOfEveryTurn { [unowned self] in flush() }
+    }
+
+    private struct Change: Sendable {}
+
+    // MARK: Reserve
+
+    /// Charges every claim or none; `done` runs within one Redis deadline, at once when the breaker is open.
+    func reserve(
+        app: [UInt8],
+        claims: [LimitClaim],
+        id: ReservationID,
+        _ done: @escaping (Outcome, Origin) -> Void
+    ) {
+        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        else { return done(reserveLocally(app, claims), .local) }
+        metrics.checks.add()
+        let call = ReserveScript.call(app: app, claims: claims, holder: holder, id: id)
+        evaluate(call, on: connection) { [self] result in
+            switch Self.outcome(result, claims) {
+            case .success(let (outcome, redisNow)):
+                node.breaker.succeeded(generation: generation, now: now)
+                node.noteClock(redisNow)
+                note(outcome, app, claims, redisNow: redisNow)
+                switch outcome {
+                case .admitted(let states): done(.admitted(states), .redis)
+                case .refused(let claim, let states): done(.refused(claim: claim, states), .redis)
+                }
+            case .failure(let failure):
+                note(failure, generation: generation)
+                // It may have been carried out all the same, and then its charge is nobody's.
+                if let settlement = Settlement(unanswered: claims, id: id) { late.add(settlement, app: app) }
+                done(reserveLocally(app, claims), .local)
+            }
+        }
+    }
+
+    private static func outcome(
+        _ result: Result<RedisReply, RedisFailure>,
+        _ claims: [LimitClaim]
+    ) -> Result<(ReserveOutcome, redisNow: Int64), RedisFailure> {
+        result.flatMap { reply in
+            guard let integers = reply.integers else { return .failure(.protocolError) }
+            do throws(LimitsError) {
+                return .success((try ReserveScript.outcome(of: integers, claims: claims), integers[1]))
+            } catch {
+                return .failure(.protocolError)
+            }
+        }
+    }
+
+    private func note(_ outcome: ReserveOutcome, _ app: [UInt8], _ claims: [LimitClaim], redisNow: Int64) {
+        let (states, isCharged) =
+            switch outcome {
+            case .admitted(let states): (states, true)
+            case .refused(_, let states): (states, false)
+            }
+        if isCharged, ReserveScript.needsLease(claims) { leases?.opened(app) }
+        let lost = seen.note(app: app, claims: claims, states: states, isCharged: isCharged, now: redisNow)
+        for (claim, amount) in lost ?? [] {
+            metrics.epochResets.add()
+            node.owe(app: app, claims[claim], windowID: states[claim].windowID, amount: amount)
+        }
+    }
+
+    private func reserveLocally(_ app: [UInt8], _ claims: [LimitClaim]) -> Outcome {
+        metrics.localDecisions.add()
+        switch node.reserve(app: app, claims: claims) {
+        case .admitted(let states):
+            if claims.contains(where: { $0.onRedisFailure == .allow }) { metrics.allowedUnchecked.add() }
+            return .admitted(states)
+        case .refused(let claim, let states):
+            return .refused(claim: claim, states)
+        case .unavailable(let claim):
+            metrics.deniedUnchecked.add()
+            return .unavailable(claim: claim)
+        }
+    }
+
+    // MARK: Settle
+
+    /// Corrects what a finished request was charged: tokens to what was used.
+    func settle(_ reservation: HeldReservation, usedTokens: Int64) {
+        end(reservation, .settled(tokens: usedTokens))
+    }
+
+    /// Gives back all that a request was charged which never reached a provider.
+    func release(_ reservation: HeldReservation) { end(reservation, .released) }
+
+    private func end(_ held: HeldReservation, _ end: ReservationEnd) {
+        guard var settlement = Settlement(claims: held.claims, states: held.states, id: held.id, end: end) else {
+            return
+        }
+        switch held.origin {
+        case .redis:
+            if settlement.reservation != nil { leases?.closed(held.appID) }
+            if !node.asksRedis { node.noteEnd(app: held.appID, claims: held.claims, states: held.states) }
+        case .local:
+            let corrections = node.settle(app: held.appID, charges: settlement.charges)
+            guard !corrections.isEmpty else { return }
+            settlement = Settlement(corrections: corrections)
+        }
+        settlements[held.appID, default: SettlementBatch()].add(settlement)
+        seen.note(app: held.appID, settlement.charges)
+        guard let batch = settlements[held.appID], batch.isFull else { return }
+        settlements[held.appID] = nil
+        send(batch, held.appID)
+    }
+
+    /// At the end of a turn: one script call per app.
+    ///
+    /// It leaves in the same write as the turn's reservations, before
+    /// any that a client sends once it has seen its answer, so no request ever finds an answer's estimate uncorrected.
+    private func flush() {
+        guard !settlements.isEmpty else { return }
+        for (app, batch) in settlements { send(batch, app) }
+        settlements.removeAll(keepingCapacity: true)
+    }
+
+    private func send(_ batch: SettlementBatch, _ app: [UInt8]) {
+        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        else { return late.add(batch, app: app) }
+        evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
+            guard case .failure(let failure) = result else { return }
+            note(failure, generation: generation)
+            retry(batch, app, after: failure)
+        }
+    }
+
+    /// What may have been carried out is sent again only if that does no harm.
+    private func retry(_ batch: SettlementBatch, _ app: [UInt8], after failure: RedisFailure) {
+        let wasSent = failure != .notConnected && failure != .tooManyCommands
+        if failure.fault.blame == .key || wasSent && !batch.isRepeatable {
+            metrics.lostSettlements.add(UInt64(batch.count))
+        } else {
+            late.add(batch, app: app)
+        }
+    }
+
+    /// One at a time: a thousand at once would take Redis longer than other requests may wait.
+    private func sendNextLate() {
+        guard let connection, connection.state == .ready,
+            case .admitted(let generation) = node.breaker.admits(now: now),
+            let (app, batch) = late.next()
+        else { return }
+        metrics.lateSettlements.add(UInt64(batch.count))
+        evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
+            if case .failure(let failure) = result {
+                note(failure, generation: generation)
+                retry(batch, app, after: failure)
+                guard failure.fault.blame == .key else { return }
+            }
+            sendNextLate()
+        }
+    }
+
+    // MARK: Leases
+
+    private func renew(_ app: [UInt8]) {
+        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        else { return }
+        evaluate(RenewScript.call(app: app, holder: holder), on: connection) { [self] result in
+            switch result {
+            case .success(let reply):
+                guard let integers = reply.integers else { return note(.protocolError, generation: generation) }
+                do throws(LimitsError) {
+                    metrics.leasesReturned.add(UInt64(try RenewScript.outcome(of: integers).returned))
+                } catch {
+                    note(.protocolError, generation: generation)
+                }
+            case .failure(let failure): note(failure, generation: generation)
+            }
+        }
+    }
+
+    // MARK: Redis's health
+
+    private func evaluate(
+        _ call: Limits.ScriptCall,
+        on connection: RedisConnection,
+        _ done: @escaping (Result<RedisReply, RedisFailure>) -> Void
+    ) {
+        connection.evaluate(
+            Self.scripts[call.script.rawValue],
+            keys: call.keys,
+            arguments: call.arguments,
+            done
+        )
+    }
+
+    private func note(_ failure: RedisFailure, generation: UInt64) {
+        let fault = failure.fault
+        metrics.count(fault)
+        switch fault.blame {
+        case .server: node.breaker.failed(generation: generation, now: now, reason: fault.rawValue)
+        case .key:
+            node.warn("a counter in redis is none; its limit is this node's share", ["class": "\(fault.rawValue)"])
+        case .nobody: break
+        }
+    }
+
+    /// A lost connection with commands on it speaks through them; one without is made again, and only when that fails
+    /// is Redis out.
+    private func connectionChanged(to state: RedisState) {
+        switch state {
+        case .ready:
+            wasReady = true
+            // In the next turn, when everybody has heard of the connection.
+            _ = reactor.schedule(after: .zero) { [weak self] in self?.catchUp() }
+        case .waiting(let failure):
+            defer { wasReady = false }
+            guard !wasReady, case .admitted(let generation) = node.breaker.admits(now: now) else { return }
+            note(failure, generation: generation)
+        case .closed: wasReady = false
+        case .connecting: break
+        }
+    }
+
+    private func breakerChanged() {
+        if node.asksRedis { connection?.connect() } else { connection?.close() }
+    }
+
+    private func catchUp() {
+        // After so long a silence others may have given back what this gate held.
+        if leases?.renewAll() == true { seen.forgetCharges() }
+        sendNextLate()
+    }
+
+    private var now: Duration { reactor.now.sinceOrigin }
+}
+
+/// What a request was charged, to be settled or released exactly once.
+struct HeldReservation: Sendable {
+    let id: ReservationID
+    let appID: [UInt8]
+    let claims: [LimitClaim]
+    let states: [LimitState]
+    let origin: LimitGate.Origin
+}
+
+extension RedisReply {
+    /// The elements of an array of integers; nil of all else.
+    fileprivate var integers: [Int64]? {
+        guard case .array(let elements) = self else { return nil }
+        var integers: [Int64] = []
+        integers.reserveCapacity(elements.count)
+        for element in elements {
+            guard case .integer(let integer) = element else { return nil }
+            integers.append(integer)
+        }
+        return integers
+    }
+}

@@ -1,0 +1,213 @@
+// What the workers of a node share about limits: whether Redis is in use, what each last saw there, and the node's own
+// count while it is out. One limiter per node, not per worker: connections spread unevenly over workers, and a share
+// divided once more would refuse on one worker what another has left over.
+
+import Breaker
+import Limits
+import Logging
+import Reactor
+import Synchronization
+
+/// The node's side of its limits; any thread.
+final class NodeLimits: Sendable {
+    /// One miss is enough: what waits behind it would miss, too. Probes are cheap and come every 300 ms at most, so that
+    /// the breaker closes within a second of the first good answer. It wants four good ones 100 ms apart: by then every
+    /// other node has seen that Redis is back and has merged what it admitted, and nobody is told of room that is gone.
+    /// 5 s and 60 s after relapses keep a Redis that is slow now and then from being tried again and again.
+    static let breakerConfiguration = BreakerConfiguration(
+        failuresToTrip: 1,
+        initialBackoff: .milliseconds(100),
+        maxBackoff: .milliseconds(300),
+        probeTimeout: .seconds(2),
+        calm: .seconds(20),
+        successesToClose: 4,
+        probeInterval: .milliseconds(100),
+        relapseBackoff: .seconds(5),
+        maxRelapseBackoff: .seconds(60)
+    )
+
+    let breaker: SharedBreaker
+    private let liveNodes: LiveNodes
+    private let logger: Logger
+    private let local = Mutex(LocalLimiter())
+    private let tables = Mutex<[SeenTable]>([])
+    /// Grows when Redis goes and when it comes.
+    private let outage = Atomic<UInt64>(0)
+    /// Redis's clock less the monotonic one, milliseconds; 0 before the first answer.
+    private let clockOffset = Atomic<Int64>(0)
+    private let lastWarning = Atomic<UInt64>(0)
+    private let onUnmerged = Mutex<(@Sendable () -> Void)?>(nil)
+    private let isMergeAsked = Atomic<Bool>(false)
+
+    init(breakers: BreakerBoard, liveNodes: LiveNodes, logger: Logger) {
+        breaker = breakers.breaker(for: "redis", Self.breakerConfiguration)
+        self.liveNodes = liveNodes
+        self.logger = logger
+        let wasClosed = Mutex(true)
+        breaker.observe { [weak self] _ in
+            guard let self else { return }
+            let isClosed = breaker.isClosed
+            let isNews = wasClosed.withLock { wasClosed in
+                defer { wasClosed = isClosed }
+                return wasClosed != isClosed
+            }
+            guard isNews else { return }
+            outage.wrappingAdd(1, ordering: .relaxed)
+            tellOfChange(isClosed: isClosed)
+        }
+    }
+
+    private func tellOfChange(isClosed: Bool) {
+        guard !isClosed else { return logger.notice("redis breaker closed") }
+        logger.warning("redis breaker open", metadata: ["reason": "\(breaker.standing.reason ?? "")"])
+    }
+
+    /// Whether requests ask Redis; one atomic load.
+    var asksRedis: Bool { breaker.isClosed }
+
+    // MARK: Clock
+
+    /// Takes over Redis's clock: while it is out the nodes' windows still begin together.
+    func noteClock(_ redisMilliseconds: Int64) {
+        let offset = redisMilliseconds - Self.monotonicMilliseconds
+        // A store that changes nothing would only take the line away from the other workers.
+        if abs(offset - clockOffset.load(ordering: .relaxed)) > 1 { clockOffset.store(offset, ordering: .relaxed) }
+    }
+
+    /// Now, by Redis's clock as far as it is known.
+    var moment: LocalLimiter.Moment {
+        let offset = clockOffset.load(ordering: .relaxed)
+        return LocalLimiter.Moment(
+            now: offset == 0 ? WallClock.milliseconds : Self.monotonicMilliseconds + offset,
+            place: liveNodes.place,
+            outage: outage.load(ordering: .relaxed)
+        )
+    }
+
+    private static var monotonicMilliseconds: Int64 { Int64(clamping: MonotonicTime.now.nanoseconds / 1_000_000) }
+
+    // MARK: Deciding alone
+
+    /// A worker's table of what it saw in Redis.
+    func makeTable() -> SeenTable {
+        let table = SeenTable()
+        tables.withLock { $0.append(table) }
+        return table
+    }
+
+    /// Decides by this node's share.
+    func reserve(app: [UInt8], claims: [LimitClaim]) -> LocalOutcome {
+        let (moment, seen) = (moment, seenTables)
+        let (outcome, hasUnmerged) = local.withLock { local in
+            let outcome = local.reserve(app: app, claims: claims, at: moment, seen: seen)
+            return (outcome, local.hasUnmerged)
+        }
+        if hasUnmerged, asksRedis { askForMerge() }
+        return outcome
+    }
+
+    /// Settles what was reserved here.
+    ///
+    /// - Returns: what Redis has been told of it already and must take back.
+    func settle(app: [UInt8], charges: [SettledCharge]) -> [SettledCharge] {
+        let moment = moment
+        let (corrections, hasUnmerged) = local.withLock { local in
+            let corrections = local.settle(app: app, charges: charges, at: moment)
+            return (corrections, local.hasUnmerged)
+        }
+        if hasUnmerged, asksRedis { askForMerge() }
+        return corrections
+    }
+
+    /// A request that Redis admitted has ended while it is out: its place may be given again here.
+    func noteEnd(app: [UInt8], claims: [LimitClaim], states: [LimitState]) {
+        let (moment, seen) = (moment, seenTables)
+        for (claim, state) in zip(claims, states) where claim.algorithm == .concurrency && !state.isOver {
+            local.withLock { $0.noteEnd(app: app, claim, isShared: state.isShared, at: moment, seen: seen) }
+        }
+    }
+
+    /// Redis has forgotten what this node had put into a counter: put it there again.
+    func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64) {
+        let moment = moment
+        local.withLock { $0.owe(app: app, claim, windowID: windowID, amount: amount, at: moment) }
+        askForMerge()
+        warn("a counter in redis is lower than what this node put into it: it was flushed, evicted or failed over")
+    }
+
+    private var seenTables: [SeenCounters] { tables.withLock { $0 }.map(\.counters) }
+
+    /// Logs once a second at most: under load each request would have the same to say.
+    func warn(_ message: Logger.Message, _ metadata: Logger.Metadata = [:]) {
+        let now = MonotonicTime.now.nanoseconds
+        let last = lastWarning.load(ordering: .relaxed)
+        guard last == 0 || now - last >= 1_000_000_000,
+            lastWarning.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
+        else { return }
+        logger.warning(message, metadata: metadata)
+    }
+
+    // MARK: Merging
+
+    /// Calls `action` when there is something to merge while Redis is in use.
+    func onUnmerged(_ action: @escaping @Sendable () -> Void) { onUnmerged.withLock { $0 = action } }
+
+    private func askForMerge() {
+        guard !isMergeAsked.exchange(true, ordering: .relaxed) else { return }
+        onUnmerged.withLock { $0 }?()
+    }
+
+    /// Takes a batch for Redis; ends with `finish`.
+    func takeMerge() -> MergeBatch? {
+        isMergeAsked.store(false, ordering: .relaxed)
+        let moment = moment
+        return local.withLock { $0.takeMerge(maxUses: RedisKeeper.maxUsesPerMerge, at: moment) }
+    }
+
+    /// Redis has the batch, or never will.
+    func finish(_ batch: MergeBatch) { local.withLock { $0.finish(batch) } }
+
+    /// Forgets what says nothing any more.
+    func sweep() {
+        let now = moment.now
+        local.withLock { $0.sweep(now: now) }
+    }
+}
+
+/// What one worker saw in Redis; its worker writes, and others read while Redis is out, so the lock is as good as free.
+final class SeenTable: Sendable {
+    private let table = Mutex(SeenCounters())
+
+    /// A copy.
+    var counters: SeenCounters { table.withLock { $0 } }
+
+    /// Notes an answer.
+    ///
+    /// - Returns: what Redis has lost, by the claim's index; nil, as good as always, when nothing.
+    func note(
+        app: [UInt8],
+        claims: [LimitClaim],
+        states: [LimitState],
+        isCharged: Bool,
+        now: Int64
+    ) -> [(claim: Int, amount: Int64)]? {
+        table.withLock { table in
+            var lost: [(claim: Int, amount: Int64)]?
+            for index in claims.indices {
+                let amount = table.note(app: app, claims[index], states[index], isCharged: isCharged, now: now)
+                if let amount { lost = (lost ?? []) + [(index, amount)] }
+            }
+            return lost
+        }
+    }
+
+    /// Notes charges that are about to be lowered.
+    func note(app: [UInt8], _ charges: [SettledCharge]) {
+        table.withLock { table in
+            for charge in charges { table.note(app: app, charge) }
+        }
+    }
+
+    /// Forgets what this worker put in.
+    func forgetCharges() { table.withLock { $0.forgetCharges() } }
+}
