@@ -21,6 +21,8 @@ public struct DiskError: Error, Equatable, Sendable {
         case close
         /// Putting the new file in the old one's place.
         case rename
+        /// The file is longer than anything we write.
+        case tooLong
     }
 
     /// What was refused.
