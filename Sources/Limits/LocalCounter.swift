@@ -23,6 +23,8 @@ struct LocalCounter: Sendable {
     /// What is in the share of a bucket at `at`, in the rate's units; below 0 is debt.
     private(set) var level: Int64 = 0
     private(set) var at: Int64 = 0
+    /// When it was charged last, or based.
+    private(set) var lastUsed: Int64 = 0
     /// Admitted here, and not in Redis yet.
     var unmerged: Int64 = 0
     /// The part of it that is on its way to Redis.
@@ -37,6 +39,7 @@ struct LocalCounter: Sendable {
     mutating func rebase(_ moment: LocalLimiter.Moment, hash: UInt64, remaining: Int64?) {
         let now = moment.now
         outage = moment.outage
+        lastUsed = now
         (base, baseLimit) = (min(remaining ?? claim.capacity, claim.capacity), claim.limit)
         windowID = claim.algorithm.windowID(at: now, windowMilliseconds: claim.windowMilliseconds)
         switch claim.algorithm {
@@ -140,6 +143,7 @@ struct LocalCounter: Sendable {
 
     /// Takes of the share, or gives back when `amount` is below 0.
     mutating func charge(_ amount: Int64, grain: Int64? = nil, now: Int64) {
+        lastUsed = now
         switch claim.algorithm {
         case .fixedWindow: used = max(0, used.addingSaturating(amount))
         // Below 0 when requests that Redis admitted have ended here.

@@ -44,7 +44,7 @@ public struct LocalLimiter: Sendable {
         public let now: Int64
         /// Which of how many nodes this is.
         public let place: FleetPlace
-        /// Grows each time Redis goes or comes.
+        /// Grows each time Redis goes.
         public let outage: UInt64
 
         /// Makes a moment.
@@ -165,15 +165,20 @@ public struct LocalLimiter: Sendable {
         at moment: Moment,
         seen: [SeenCounters]
     ) -> LocalCounter {
-        let remaining = { seen.compactMap { $0.remaining(hash, claim, now: moment.now) }.min() }
+        let remaining = { (time: Int64) in
+            seen.compactMap { $0.remaining(hash, claim, now: moment.now, since: time) }.min()
+        }
         guard var counter = counters[hash], counter.claim.algorithm == claim.algorithm else {
             var counter = LocalCounter(claim, app: app)
-            counter.rebase(moment, hash: hash, remaining: remaining())
+            counter.rebase(moment, hash: hash, remaining: remaining(.min))
             return counter
         }
         counter.claim = claim
         counter.advance(moment.place, hash: hash, now: moment.now)
-        if counter.outage != moment.outage { counter.rebase(moment, hash: hash, remaining: remaining()) }
+        // When Redis has said nothing of it since, what is known here is still the best.
+        if counter.outage != moment.outage, let remaining = remaining(counter.lastUsed) {
+            counter.rebase(moment, hash: hash, remaining: remaining)
+        }
         return counter
     }
 

@@ -79,6 +79,20 @@ public struct SeenCounters: Sendable {
         counters[hash]?.net = max(0, seen.net + charge.delta)
     }
 
+    /// Takes out what this worker put into a counter, when Redis has forgotten it.
+    ///
+    /// - Parameters:
+    ///   - app: the app's id.
+    ///   - claim: a claim on the counter.
+    ///   - windowID: the window in question.
+    /// - Returns: how much that was.
+    public mutating func takeCharges(app: [UInt8], _ claim: LimitClaim, windowID: Int64) -> Int64 {
+        let hash = CounterHash.of(app: app, claim)
+        guard let seen = counters[hash], seen.windowID == windowID else { return 0 }
+        counters[hash]?.net = 0
+        return seen.net
+    }
+
     /// Forgets what this worker put in: a lease that lapsed has given some of it back.
     public mutating func forgetCharges() {
         for hash in counters.keys { counters[hash]?.net = 0 }
@@ -90,9 +104,10 @@ public struct SeenCounters: Sendable {
     ///   - hash: the counter's.
     ///   - claim: a claim on it.
     ///   - now: milliseconds since the Unix epoch by Redis's clock.
+    ///   - time: what was seen by then is known better.
     /// - Returns: nil when nothing is known of the current window.
-    func remaining(_ hash: UInt64, _ claim: LimitClaim, now: Int64) -> Int64? {
-        guard let seen = counters[hash], seen.end > now else { return nil }
+    func remaining(_ hash: UInt64, _ claim: LimitClaim, now: Int64, since time: Int64) -> Int64? {
+        guard let seen = counters[hash], seen.end > now, seen.at > time else { return nil }
         switch claim.algorithm {
         case .fixedWindow:
             let current = LimitAlgorithm.fixedWindow.windowID(at: now, windowMilliseconds: claim.windowMilliseconds)

@@ -124,7 +124,7 @@ final class LimitGate {
         let lost = seen.note(app: app, claims: claims, states: states, isCharged: isCharged, now: redisNow)
         for (claim, amount) in lost ?? [] {
             metrics.epochResets.add()
-            node.owe(app: app, claims[claim], windowID: states[claim].windowID, amount: amount)
+            node.owe(app: app, claims[claim], windowID: states[claim].windowID, amount: amount, except: seen)
         }
     }
 
@@ -267,6 +267,7 @@ final class LimitGate {
     /// A lost connection with commands on it speaks through them; one without is made again, and only when that fails
     /// is Redis out.
     private func connectionChanged(to state: RedisState) {
+        metrics.connected.set(state == .ready ? 1 : 0)
         switch state {
         case .ready:
             wasReady = true

@@ -18,6 +18,8 @@ struct LimitMetrics: Sendable {
     let mergedUses: Counter
     let epochResets: Counter
     let leasesReturned: Counter
+    /// 1 while this worker's connection takes commands.
+    let connected: Gauge
     private let errors: [Counter]
 
     init(_ counters: Counters) {
@@ -54,6 +56,7 @@ struct LimitMetrics: Sendable {
             "weir_limits_leases_returned_total",
             help: "reservations of dead nodes that were given back"
         )
+        connected = counters.gauge("weir_redis_connections", help: "workers whose connection to Redis takes commands")
         errors = RedisFault.allCases.map { fault in
             counters.counter(
                 "weir_redis_errors_total",

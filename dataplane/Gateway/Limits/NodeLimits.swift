@@ -31,7 +31,7 @@ final class NodeLimits: Sendable {
     private let logger: Logger
     private let local = Mutex(LocalLimiter())
     private let tables = Mutex<[SeenTable]>([])
-    /// Grows when Redis goes and when it comes.
+    /// Grows when Redis goes.
     private let outage = Atomic<UInt64>(0)
     /// Redis's clock less the monotonic one, milliseconds; 0 before the first answer.
     private let clockOffset = Atomic<Int64>(0)
@@ -52,7 +52,7 @@ final class NodeLimits: Sendable {
                 return wasClosed != isClosed
             }
             guard isNews else { return }
-            outage.wrappingAdd(1, ordering: .relaxed)
+            if !isClosed { outage.wrappingAdd(1, ordering: .relaxed) }
             tellOfChange(isClosed: isClosed)
         }
     }
@@ -127,9 +127,11 @@ final class NodeLimits: Sendable {
         }
     }
 
-    /// Redis has forgotten what this node had put into a counter: put it there again.
-    func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64) {
+    /// Redis has forgotten what a worker had put into a counter: put it there again, with what the others had.
+    func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64, except table: SeenTable) {
         let moment = moment
+        let others = tables.withLock { $0 }.filter { $0 !== table }
+        let amount = others.reduce(amount) { $0 + $1.takeCharges(app: app, claim, windowID: windowID) }
         local.withLock { $0.owe(app: app, claim, windowID: windowID, amount: amount, at: moment) }
         askForMerge()
         warn("a counter in redis is lower than what this node put into it: it was flushed, evicted or failed over")
@@ -156,6 +158,9 @@ final class NodeLimits: Sendable {
         guard !isMergeAsked.exchange(true, ordering: .relaxed) else { return }
         onUnmerged.withLock { $0 }?()
     }
+
+    /// Whether Redis is to be told of something.
+    var hasUnmerged: Bool { local.withLock { $0.hasUnmerged } }
 
     /// Takes a batch for Redis; ends with `finish`.
     func takeMerge() -> MergeBatch? {
@@ -206,6 +211,11 @@ final class SeenTable: Sendable {
         table.withLock { table in
             for charge in charges { table.note(app: app, charge) }
         }
+    }
+
+    /// Takes out what this worker put into a counter.
+    func takeCharges(app: [UInt8], _ claim: LimitClaim, windowID: Int64) -> Int64 {
+        table.withLock { $0.takeCharges(app: app, claim, windowID: windowID) }
     }
 
     /// Forgets what this worker put in.

@@ -180,11 +180,18 @@ private final class RedisKeeperCore {
 
     /// After the breaker closed: what was decided alone until the workers' connections were there.
     private func mergeLeftOver() {
-        guard probe == nil, flights == 0, node.asksRedis, let connection else { return }
-        guard connection.state == .ready else { return connection.connect() }
+        guard probe == nil, flights == 0, node.asksRedis, node.hasUnmerged || !unanswered.isEmpty, let connection else {
+            return
+        }
+        guard connection.state == .ready else {
+            connection.connect()
+            return arm(mergeTimer, after: Self.mergeDelay)
+        }
         merge { [self] failure in
-            // Kept, and sent with the next; the workers notice by themselves when Redis is out.
-            if let failure { metrics.count(failure) }
+            guard let failure else { return }
+            // Kept, and sent again; the workers notice by themselves when Redis is out.
+            metrics.count(failure)
+            arm(mergeTimer, after: Self.mergeDelay * 20)
         }
     }
 

@@ -1,5 +1,6 @@
 // Stage 0: probes and metrics, answered before anything is looked up for policy.
 
+import Breaker
 import NIOHTTP1
 import Telemetry
 
