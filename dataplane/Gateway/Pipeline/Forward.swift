@@ -23,6 +23,19 @@ enum Forward {
         case breakerOpen(until: Duration)
     }
 
+    /// Draws the route that a request takes if nothing fails, among those whose providers have the call.
+    ///
+    /// - Returns: nil when no provider of the model has it.
+    static func firstRoute(_ plan: inout RoutePlan, _ exchange: Exchange) -> EnforcedRoute? {
+        while let route = exchange.worker.drawRoute(of: plan) {
+            guard let target = exchange.active.targets[route.provider.index], !target.serves(exchange.endpoint) else {
+                return route
+            }
+            plan.ruleOut(route)
+        }
+        return nil
+    }
+
     /// Sends an admitted request along its route, or along another when that one's provider is known to be out.
     static func send(_ request: PolicyRequest, along route: EnforcedRoute, _ exchange: Exchange) {
         switch attempt(request, along: route, exchange) {
@@ -53,7 +66,9 @@ enum Forward {
             return begin(other.attempt, other.request, exchange)
         }
         switch obstacle {
-        case .noCredential: exchange.answer(.unavailable, origin: .gateway)
+        case .noCredential:
+            exchange.answer(.unavailable, origin: .gateway)
+            exchange.recordUnanswered()
         case .noEndpoint: exchange.answer(.modelNotFound, origin: .gateway)
         case .breakerOpen(let until):
             let wait = until - MonotonicTime.now.sinceOrigin
