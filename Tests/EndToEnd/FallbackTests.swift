@@ -18,7 +18,7 @@ extension EndToEnd {
             provider.merge(more) { _, given in given }
             _ = try await system.admin.ensure(
                 "/v1/providers",
-                .object(provider),
+                provider,
                 writeOnly: ["credential": .string(WholeSystem.providerKey)]
             )
             _ = try await system.admin.ensure(
