@@ -1,6 +1,7 @@
 // A provider that is out is not asked, and is found again when it is back.
 
 import Foundation
+import Policy
 import Snapshot
 import Synchronization
 import Testing
@@ -40,6 +41,16 @@ import Testing
         // Probes may come, each of which is made good by the other route as well.
         #expect((10..<40).contains(system.a.requests.count))
         #expect(system.b.requests.count == 40)
+        try system.stop()
+    }
+
+    @Test func `is stood in for by none that a rule forbids`() throws {
+        let rule = ConfigValue.object(["deny_if": .string(#"provider == "b""#)])
+        let system = try Fallback(.json(500, "{}", headers: "x-should-retry: false\r\n"), policies: [("cel", rule)])
+        for _ in 0..<10 { #expect(try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 500")) }
+        let answer = try system.gateway.ask(GatewayFixture.chat())
+        #expect(answer.hasPrefix("HTTP/1.1 503") && answer.contains("retry-after: 1\r\n"), "\(answer)")
+        #expect(system.b.requests.isEmpty)
         try system.stop()
     }
 
