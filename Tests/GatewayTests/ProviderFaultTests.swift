@@ -212,6 +212,32 @@ import Testing
         #expect(upstream.requests.isEmpty)
     }
 
+    @Test func `of telling too much stays between it and us`() throws {
+        let upstream = try CannedUpstream { _ in
+            .json(
+                200,
+                "{}",
+                headers:
+                    "Set-Cookie: a=b\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nOpenAI-Organization: o\r\nX-RateLimit-Remaining-Requests: 1\r\nX-Kept: yes\r\n"
+            )
+        }
+        defer { upstream.stop() }
+        let gateway = try gateway(upstream)
+        let request = GatewayFixture.chat().replacing(
+            "Content-Type:",
+            with: "Cookie: c=d\r\nx-api-key: \(GatewayFixture.key)\r\nContent-Type:"
+        )
+        let answer = try gateway.ask(request)
+        #expect(answer.contains("X-Kept: yes\r\n"), "\(answer)")
+        for field in ["set-cookie", "x-hop", "keep-alive", "openai-organization", "x-ratelimit-remaining-requests"] {
+            #expect(!answer.lowercased().contains("\(field):"))
+        }
+        let seen = try #require(upstream.requests.first?.head.lowercased())
+        #expect(!seen.contains("cookie:") && !seen.contains("x-api-key:"))
+        #expect(!seen.contains(GatewayFixture.secret.lowercased()))
+        try gateway.stop()
+    }
+
     @Test func `is not the client's to cause by naming another host`() throws {
         let canary = try CannedUpstream { _ in .completion }
         defer { canary.stop() }

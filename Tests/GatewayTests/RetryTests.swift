@@ -120,6 +120,15 @@ import Testing
         try system.stop()
     }
 
+    @Test func `leaves a rule's verdict to a provider that has the call`() throws {
+        // The route of all the weight cannot take it, so that what a rule says of its provider is no matter.
+        let rule = ConfigValue.object(["deny_if": .string(#"provider == "a""#)])
+        let system = try Fallback(.completion, policies: [("cel", rule)]) { $0.providers[0].kind = .anthropic }
+        #expect(try system.gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 200"))
+        #expect(system.a.requests.isEmpty)
+        try system.stop()
+    }
+
     @Test func `for money goes to no other model of the same provider`() throws {
         let system = try Fallback(.emptyAccount) { $0.models[0].routes[1].providerID = "prv_1" }
         let answer = try system.gateway.ask(GatewayFixture.chat())

@@ -141,9 +141,15 @@ final class Worker {
 
     private func flush() {
         for command in unsent where !commands.send(command) {
-            if case .forward(let job) = command {
-                exchanges.removeValue(forKey: job.id)?.answer(.unavailable, origin: .gateway)
+            let id: ExchangeID
+            switch command {
+            case .forward(let job): id = job.id
+            case .attempt(let exchange, _), .giveUp(let exchange): id = exchange
+            case .credit, .cancel: continue
             }
+            guard let exchange = exchanges.removeValue(forKey: id) else { continue }
+            exchange.answer(.unavailable, origin: .gateway)
+            exchange.recordUnanswered()
         }
         unsent.removeAll(keepingCapacity: true)
     }

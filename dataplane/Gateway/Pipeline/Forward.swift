@@ -23,10 +23,23 @@ enum Forward {
         case breakerOpen(until: Duration)
     }
 
+    /// Draws the route that a request takes if nothing fails, among those whose providers have the call.
+    ///
+    /// - Returns: nil when no provider of the model has it.
+    static func firstRoute(_ plan: inout RoutePlan, _ exchange: Exchange) -> EnforcedRoute? {
+        while let route = exchange.worker.drawRoute(of: plan) {
+            guard let target = exchange.active.targets[route.provider.index], !target.serves(exchange.endpoint) else {
+                return route
+            }
+            plan.ruleOut(route)
+        }
+        return nil
+    }
+
     /// Sends an admitted request along its route, or along another when that one's provider is known to be out.
     static func send(_ request: PolicyRequest, along route: EnforcedRoute, _ exchange: Exchange) {
-        switch attempt(request, along: route, exchange) {
-        case .success(let attempt): begin(attempt, request, exchange)
+        switch leave(along: route, exchange) {
+        case .success(let leave): begin(attempt(request, along: route, exchange, leave), request, exchange)
         case .failure(let obstacle): avoid(obstacle, request, exchange)
         }
     }
@@ -53,7 +66,9 @@ enum Forward {
             return begin(other.attempt, other.request, exchange)
         }
         switch obstacle {
-        case .noCredential: exchange.answer(.unavailable, origin: .gateway)
+        case .noCredential:
+            exchange.answer(.unavailable, origin: .gateway)
+            exchange.recordUnanswered()
         case .noEndpoint: exchange.answer(.modelNotFound, origin: .gateway)
         case .breakerOpen(let until):
             let wait = until - MonotonicTime.now.sinceOrigin
@@ -92,9 +107,8 @@ enum Forward {
         else { return giveUp(exchange) }
         exchange.worker.loop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(wait))) {
             guard exchange.isAwaited else { return }
-            guard case .success(let attempt) = self.attempt(request, along: failed, exchange) else {
-                return giveUp(exchange)
-            }
+            guard case .success(let leave) = leave(along: failed, exchange) else { return giveUp(exchange) }
+            let attempt = attempt(request, along: failed, exchange, leave)
             retry(attempt, after: failure, at: failed.provider, exchange)
         }
     }
@@ -143,12 +157,17 @@ enum Forward {
         if exchange.attempts.count == 0, let first = exchange.route { plan.ruleOut(first) }
         while let route = exchange.worker.drawRoute(of: plan) {
             plan.ruleOut(route)
-            // The rules may tell providers apart, and count a prompt as the route's model does.
-            let other = Pipeline.request(request, exchange, along: route, of: plan.model)
-            guard Decide.permits(other, exchange) else { continue }
-            switch attempt(other, along: route, exchange) {
-            case .success(let attempt): return OtherAttempt(attempt: attempt, route: route, request: other)
+            switch leave(along: route, exchange) {
             case .failure(let found): note(found, in: &obstacle)
+            case .success(let leave):
+                // The rules may tell providers apart, and count a prompt as the route's model does.
+                let other = Pipeline.request(request, exchange, along: route, of: plan.model)
+                guard Decide.permits(other, exchange) else {
+                    leave.target.health.abandon(leave.admission, now: .now)
+                    continue
+                }
+                let attempt = attempt(other, along: route, exchange, leave)
+                return OtherAttempt(attempt: attempt, route: route, request: other)
             }
         }
         return nil
@@ -161,18 +180,20 @@ enum Forward {
         obstacle = found
     }
 
-    private static func attempt(
-        _ request: borrowing PolicyRequest,
-        along route: EnforcedRoute,
-        _ exchange: Exchange
-    ) -> Result<UpstreamAttempt, Obstacle> {
+    /// What is needed of a provider before it can be asked.
+    private struct Leave {
+        let target: ProviderTarget
+        let url: String
+        let admission: AttemptAdmission
+    }
+
+    private static func leave(along route: EnforcedRoute, _ exchange: Exchange) -> Result<Leave, Obstacle> {
         guard let target = exchange.active.targets[route.provider.index] else { return .failure(.noCredential) }
         guard let url = target.url(of: exchange.endpoint) else { return .failure(.noEndpoint) }
         switch target.health.ask(now: .now) {
         case .refused(let until): return .failure(.breakerOpen(until: until))
         case .admitted(let admission):
-            exchange.attempts.begin(isProbe: admission.isProbe)
-            return .success(attempt(request, along: route, exchange, target, url: url, admission))
+            return .success(Leave(target: target, url: url, admission: admission))
         }
     }
 
@@ -180,10 +201,10 @@ enum Forward {
         _ request: borrowing PolicyRequest,
         along route: EnforcedRoute,
         _ exchange: Exchange,
-        _ target: ProviderTarget,
-        url: String,
-        _ admission: AttemptAdmission
+        _ leave: Leave
     ) -> UpstreamAttempt {
+        let target = leave.target
+        exchange.attempts.begin(isProbe: leave.admission.isProbe)
         let bounds = exchange.worker.bounds
         let injects =
             request.parsed.canInjectUsage && !request.parsed.includesUsage && target.injectsStreamUsage
@@ -196,7 +217,7 @@ enum Forward {
         return UpstreamAttempt(
             request: HTTPClientRequest(
                 method: .post,
-                url: url,
+                url: leave.url,
                 headers: headers(exchange, target),
                 body: body ?? request.body,
                 connectTimeout: target.connectTimeout ?? bounds.connectTimeout,
@@ -207,7 +228,7 @@ enum Forward {
             ),
             stripsUsage: injects,
             health: target.health,
-            admission: admission
+            admission: leave.admission
         )
     }
 

@@ -39,8 +39,8 @@ enum Pipeline {
             return
         }
         // Drawn before the policies are asked, since they may ask where the request would go.
-        let plan = RoutePlan(model)
-        guard let route = exchange.worker.drawRoute(of: plan) else {
+        var plan = RoutePlan(model)
+        guard let route = Forward.firstRoute(&plan, exchange) else {
             exchange.answer(.modelNotFound, origin: .gateway)
             return
         }

@@ -9,13 +9,13 @@ import Telemetry
 
 /// A provider's breaker and what is counted of it; any thread.
 final class ProviderHealth: Sendable {
-    /// Five in a row, so that one bad request of one client closes nobody's route; longer than for Redis, since a probe is
-    /// a client's request.
+    /// Ten in a row, which are five requests where each is tried twice, so that what a few clients provoke stops nobody
+    /// else; longer than for Redis, since a probe is a client's request.
     ///
     /// A model may think for minutes before its first byte; a probe that does is not waited for, but believed when it
     /// ends (`Breaker.probeSucceeded`).
     private static let breakerConfiguration = BreakerConfiguration(
-        failuresToTrip: 5,
+        failuresToTrip: 10,
         initialBackoff: .seconds(1),
         maxBackoff: .seconds(30),
         probeTimeout: .seconds(10),

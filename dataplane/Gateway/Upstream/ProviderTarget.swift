@@ -48,6 +48,9 @@ struct ProviderTarget: Sendable {
         return url.isEmpty ? nil : url
     }
 
+    /// Whether this kind of provider offers a call.
+    func serves(_ endpoint: Endpoint) -> Bool { !urls[Int(endpoint.rawValue)].isEmpty }
+
     /// OpenAI-style bases end in `/v1`, Anthropic's is the root, as their SDKs have it (WIRE.md, section 1).
     private static func url(base: String, kind: ProviderKind, endpoint: Endpoint) -> String {
         let tail = "\(endpoint.path)".dropFirst("/v1".count)

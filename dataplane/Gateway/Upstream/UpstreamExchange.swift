@@ -231,7 +231,8 @@ final class UpstreamExchange: TransferDelegate {
         hasReported = true
         switch outcome {
         case .complete: attempt.health.succeeded(attempt.admission, now: forwarder.now)
-        case .failed(let failure) where AttemptFailure.tellsAgainst(failure):
+        // An answer that began well and breaks off says neither that the provider is out nor that it works.
+        case .failed(let failure) where status == 0 && AttemptFailure.tellsAgainst(failure):
             let reason = AttemptFailure(failure)?.reason.rawValue ?? "other"
             attempt.health.failed(attempt.admission, now: forwarder.now, reason: reason)
         case .failed: attempt.health.abandon(attempt.admission, now: forwarder.now)
