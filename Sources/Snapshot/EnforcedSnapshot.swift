@@ -167,8 +167,7 @@ public final class EnforcedSnapshot: Sendable {
         let added = appLoader.added
         try keys.update(
             removed: appLoader.removed.lazy.flatMap { $0.keys.map(\.keyID) },
-            added: added.flatMap(book.slots),
-            changed: []
+            added: added.flatMap(book.slots)
         )
         if previous != nil {
             let done = Set(added.map(\.id))
@@ -177,7 +176,7 @@ public final class EnforcedSnapshot: Sendable {
                 if let slot = keys.find(key) { ids.insert(slot.entry.app.id) }
             }
             let changed = ids.filter { !done.contains($0) }.compactMap(apps.app)
-            try keys.update(removed: [], added: [], changed: changed.flatMap(book.slots))
+            keys.replace(changed.flatMap(book.slots))
         }
         return (routes, policies, apps, keys, book)
     }

@@ -25,43 +25,46 @@ struct KeyTable: Sendable {
     func find(_ id: KeyID) -> KeySlot? {
         let hash = Self.hash(id)
         let shard = Self.shard(hash)
+        return index(of: id, hash, shard).flatMap { shards[shard][$0] }
+    }
+
+    @inline(__always)
+    private func index(of id: KeyID, _ hash: UInt64, _ shard: Int) -> Int? {
         let mask = shards[shard].count - 1
         guard mask > 0 else { return nil }
         var index = Int(truncatingIfNeeded: hash) & mask
         // Ends, because a third of the slots is free.
         while let slot = shards[shard][index] {
-            if slot.entry.keyID == id { return slot }
+            if slot.entry.keyID == id { return index }
             index = (index + 1) & mask
         }
         return nil
     }
 
+    /// Gives keys that are there other rules; copies the shards that they are in.
+    mutating func replace(_ slots: [KeySlot]) {
+        for slot in slots {
+            let hash = Self.hash(slot.entry.keyID)
+            let shard = Self.shard(hash)
+            if let index = index(of: slot.entry.keyID, hash, shard) { shards[shard][index] = slot }
+        }
+    }
+
     /// All slots, in no order.
     var slots: some Sequence<KeySlot> { shards.lazy.joined().lazy.compactMap { $0 } }
 
-    /// Applies a change, shard by shard.
+    /// Takes keys out and in, shard by shard.
     ///
     /// - Parameters:
     ///   - removed: keys that were there.
     ///   - added: keys that are new, or new again after being removed.
-    ///   - changed: keys that stay and get other rules.
     /// - Throws: `.duplicate` when two keys have one id; the table is then of no use.
-    mutating func update(
-        removed: some Sequence<KeyID>,
-        added: [KeySlot],
-        changed: [KeySlot]
-    ) throws(SnapshotError) {
+    mutating func update(removed: some Sequence<KeyID>, added: [KeySlot]) throws(SnapshotError) {
         var open: [Int: [KeySlot]] = [:]
         for id in removed {
             let shard = Self.shard(Self.hash(id))
             take(shard, &open)
             open[shard]?.removeAll { $0.entry.keyID == id }
-        }
-        for slot in changed {
-            let shard = Self.shard(Self.hash(slot.entry.keyID))
-            take(shard, &open)
-            open[shard]?.removeAll { $0.entry.keyID == slot.entry.keyID }
-            open[shard]?.append(slot)
         }
         for slot in added {
             let shard = Self.shard(Self.hash(slot.entry.keyID))

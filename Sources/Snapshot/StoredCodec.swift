@@ -75,6 +75,7 @@ enum StoredCodec {
     ///   - index: of the same file.
     ///   - file: stands behind the index.
     ///   - keep: gets each chunk.
+    /// - Throws: when the disk does not give the bytes, or they are not those of the digests.
     static func readChunks(
         of index: Index,
         from file: DiskReader,

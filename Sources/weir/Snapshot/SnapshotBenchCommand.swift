@@ -26,8 +26,14 @@ struct SnapshotBenchCommand: ParsableCommand {
     @Option(help: "Keys of each app.")
     var keys = 3
 
-    @Option(help: "Policies: ten for everyone, half of the rest for apps, half for keys.")
+    @Option(help: "Policies, 20 or more: ten for everyone, half of the rest for apps, half for keys.")
     var policies = 2000
+
+    func validate() throws {
+        guard apps >= 1, (1...10_000).contains(keys), policies >= 20 else {
+            throw ValidationError("--apps and --keys must be 1 or more, --policies 20 or more")
+        }
+    }
 
     func run() throws {
         let signingKey = try SigningKey(seed: [UInt8](repeating: 7, count: 32))
@@ -87,9 +93,9 @@ struct SnapshotBenchCommand: ParsableCommand {
         Self.measureLookups(first)
 
         // From here on the process is also the control plane: its memory says nothing about a node.
-        let chunks = first.chunks()
+        guard let stored = store.load(verifyingKey: signingKey.verifyingKey) else { return }
         let content = try timed("decode all records") {
-            try SnapshotDecoder.content(manifest: try manifest(first, chunks, store, signingKey)) { chunks[$0] }
+            try SnapshotDecoder.content(manifest: stored.manifest) { stored.encoded.chunks[$0] }
         }
         var image = SnapshotImage(content)
         var current = first
@@ -118,13 +124,15 @@ struct SnapshotBenchCommand: ParsableCommand {
             app.keys[0].isRevoked.toggle()
             try image.replaceApps([app.id: app])
         }
+        let scoped = content.policies.filter { $0.scope != .global }
+        let global = content.policies.filter { $0.scope == .global }
         try swap("one app's policy changed", times: 50) { number, image in
-            var policy = content.policies.filter { $0.scope != .global }[number]
+            var policy = scoped[number % scoped.count]
             policy.mode = .shadow
             try image.replacePolicies([policy.id: policy])
         }
         try swap("a policy for everyone changed", times: 10) { number, image in
-            var policy = content.policies.filter { $0.scope == .global }[number % 10]
+            var policy = global[number % global.count]
             policy.priority = Int32(number)
             try image.replacePolicies([policy.id: policy])
         }
@@ -132,18 +140,6 @@ struct SnapshotBenchCommand: ParsableCommand {
         let scratch = directory + "/scratch"
         _ = try timed("save to disk") { try LastKnownGood(directory: scratch).save(encoded) }
         try FileManager.default.removeItem(atPath: scratch)
-    }
-
-    private func manifest(
-        _ snapshot: EnforcedSnapshot,
-        _ chunks: [Digest: [UInt8]],
-        _ store: LastKnownGood,
-        _ signingKey: SigningKey
-    ) throws -> Manifest {
-        guard let stored = store.load(verifyingKey: signingKey.verifyingKey) else {
-            throw ValidationError("the copy is gone")
-        }
-        return stored.manifest
     }
 
     private static func measureLookups(_ snapshot: EnforcedSnapshot) {
@@ -207,7 +203,7 @@ struct SnapshotBenchCommand: ParsableCommand {
                 name: "policy \(number)",
                 kind: name,
                 scope: number < 10
-                    ? .global : number % 2 == 0 || app.keys.isEmpty ? .app(app.id) : .key(app.keys[0].id),
+                    ? .global : number % 2 == 0 ? .app(app.id) : .key(app.keys[0].id),
                 createdAt: 1_769_000_000_000,
                 sequence: UInt64(number),
                 program: try kind.compile(config)

@@ -19,6 +19,8 @@ struct CompiledSnapshot: Sendable {
     let isLineageConfirmed: Bool
     let counts: Counts
     let compileMicroseconds: Int64
+    /// Made from the version before, not from all rows.
+    let isIncremental: Bool
 
     /// How much it holds.
     struct Counts: Sendable {

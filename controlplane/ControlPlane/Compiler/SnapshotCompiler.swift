@@ -71,7 +71,8 @@ final class SnapshotCompiler: Sendable {
             canary: try head.canary.map { try canary(Canary($0), parts.image, head) },
             isLineageConfirmed: head.isLineageConfirmed,
             counts: parts.counts,
-            compileMicroseconds: Int64((clock.now - start) / .microseconds(1))
+            compileMicroseconds: Int64((clock.now - start) / .microseconds(1)),
+            isIncremental: parts.isIncremental
         )
     }
 
@@ -94,6 +95,7 @@ final class SnapshotCompiler: Sendable {
         var image: SnapshotImage
         var scopes: [String: PolicyScope]
         var counts: CompiledSnapshot.Counts
+        let isIncremental: Bool
     }
 
     private func compileAll(_ rows: ConfigurationRows) throws -> Parts {
@@ -114,12 +116,18 @@ final class SnapshotCompiler: Sendable {
                 policies: content.policies.count,
                 providers: content.providers.count,
                 models: content.models.count
-            )
+            ),
+            isIncremental: false
         )
     }
 
     private func apply(_ rows: ChangedRows, to previous: CompiledSnapshot) throws -> Parts {
-        var parts = Parts(image: previous.image, scopes: previous.scopes, counts: previous.counts)
+        var parts = Parts(
+            image: previous.image,
+            scopes: previous.scopes,
+            counts: previous.counts,
+            isIncremental: true
+        )
         var apps = [String: AppRecord?](uniqueKeysWithValues: rows.appIDs.map { ($0, nil) })
         for app in try self.apps(rows.apps, keys: rows.keys) { apps[app.id] = .some(app) }
         var policies = [String: PolicyRecord?](uniqueKeysWithValues: rows.policyIDs.map { ($0, nil) })

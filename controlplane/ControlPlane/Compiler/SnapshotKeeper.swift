@@ -50,7 +50,10 @@ final class SnapshotKeeper: Sendable {
                 holder.accept(snapshot)
                 logger.debug(
                     "snapshot compiled",
-                    metadata: ["version": "\(snapshot.version)", "us": "\(snapshot.compileMicroseconds)"]
+                    metadata: [
+                        "version": "\(snapshot.version)", "us": "\(snapshot.compileMicroseconds)",
+                        "incremental": "\(snapshot.isIncremental)",
+                    ]
                 )
             }
             reason.withLock { $0 = nil }
