@@ -95,7 +95,7 @@ import Yams
             ("listNodes", "/v1/nodes"), ("getCurrentSnapshot", "/v1/snapshots/current"), ("listAudit", "/v1/audit"),
         ] { _ = try await call(operation, "GET", path) }
         for close in ["promote", "abort"] {
-            #expect(try await plane.send("PUT", "\(policyPath)?canary=50%", policy).status == 200)
+            #expect(try await plane.send("PATCH", "\(policyPath)?canary=50%", "{\"mode\":\"shadow\"}").status == 200)
             _ = try await call("getCanary", "GET", "/v1/snapshots/canary")
             _ = try await call("\(close)Canary", "POST", "/v1/snapshots/canary/\(close)")
         }

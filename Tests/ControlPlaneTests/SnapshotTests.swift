@@ -170,12 +170,20 @@ import Testing
         let server = try await PrivateRedis.start(directory: directory.path)
         let redis = try RedisClient(RedisConfiguration(port: server.port, commandDeadline: .seconds(1)))
         try await eventually { redis.isReady }
-        func move(_ lineage: String, _ version: String, seen: String) async throws -> RedisReply {
-            try await redis.evaluate(
-                RedisNames.publish,
-                keys: [RedisNames.head, RedisNames.position],
-                arguments: [[1], Array(lineage.utf8), Array(version.utf8), Array(seen.utf8), RedisNames.channel]
-            )
+        let keys = [RedisNames.head, RedisNames.position, RedisNames.canary, RedisNames.fence]
+        func move(
+            _ lineage: String,
+            _ version: String,
+            seen: String,
+            fence: String = "7",
+            canary: String = ""
+        ) async throws -> RedisReply {
+            let texts = [lineage, version, seen, "weir:head", fence, "300", canary].map { Array($0.utf8) }
+            return try await redis.evaluate(RedisNames.publish, keys: keys, arguments: [[1]] + texts)
+        }
+        func announce(_ position: String, fence: String) async throws -> RedisReply {
+            let texts = [position, "weir:head", fence, "300"].map { Array($0.utf8) }
+            return try await redis.evaluate(RedisNames.announce, keys: keys, arguments: texts)
         }
         #expect(try await move("aa", "9", seen: "") == .integer(1))
         #expect(try await move("aa", "10", seen: "aa 9") == .integer(1))
@@ -184,6 +192,15 @@ import Testing
         #expect(try await move("bb", "1", seen: "aa 9") == .integer(0))
         #expect(try await move("bb", "1", seen: "aa 10") == .integer(1))
         #expect(try await move("aa", "11", seen: "aa 10") == .integer(0))
+        // Whoever was the publisher before is refused, whatever it saw and however high its version.
+        #expect(try await move("bb", "2", seen: "bb 1", fence: "10", canary: "c") == .integer(1))
+        #expect(try await redis.command([Array("GET".utf8), RedisNames.canary]) == .bulk(Array("c".utf8)))
+        #expect(try await move("bb", "3", seen: "bb 2", fence: "9") == .integer(-1))
+        #expect(try await announce("bb 2", fence: "9") == .integer(-1))
+        #expect(try await announce("bb 1", fence: "10") == .integer(0))
+        #expect(try await announce("bb 2", fence: "10") == .integer(1))
+        #expect(try await move("bb", "3", seen: "bb 2", fence: "11") == .integer(1))
+        #expect(try await redis.command([Array("GET".utf8), RedisNames.canary]) == .null)
         redis.close()
         await server.stop()
     }

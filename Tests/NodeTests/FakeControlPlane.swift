@@ -19,6 +19,8 @@ final class FakeControlPlane: Sendable {
         let reason: String?
         let startedAt: Int64
         let source: String?
+        let canary: String?
+        let heldRevocations: Int?
 
         private enum CodingKeys: String, CodingKey {
             case bootID = "boot_id"
@@ -29,6 +31,8 @@ final class FakeControlPlane: Sendable {
             case reason
             case startedAt = "started_at_ms"
             case source = "snapshot_source"
+            case canary
+            case heldRevocations = "held_revocations"
         }
     }
 
@@ -44,7 +48,10 @@ final class FakeControlPlane: Sendable {
 
     struct State {
         var snapshot: EncodedSnapshot?
+        var notice: [UInt8]?
+        var chunks: [Digest: [UInt8]] = [:]
         var entityTag = ""
+        var confirmedLineage = ""
         var missingChunks: Set<Digest> = []
         var reports: [Report] = []
         var liveNodes = 1
@@ -105,10 +112,19 @@ final class FakeControlPlane: Sendable {
 
     func comeBack() { state.withLock { $0.isDown = false } }
 
-    func serve(_ snapshot: EncodedSnapshot, lineage: String, version: UInt64) {
+    func serve(
+        _ snapshot: EncodedSnapshot,
+        lineage: String,
+        version: UInt64,
+        canary: EncodedCanary? = nil,
+        notice: [UInt8]? = nil
+    ) {
         state.withLock { state in
             state.snapshot = snapshot
-            state.entityTag = "\"\(lineage)-\(version)\""
+            state.notice = canary?.notice ?? notice
+            state.chunks = snapshot.chunks.merging(canary?.chunks ?? [:]) { chunk, _ in chunk }
+            let suffix = canary == nil ? "" : "-" + String(repeating: "c", count: 32)
+            state.entityTag = "\"\(lineage)-\(version)\(suffix)\""
         }
     }
 
@@ -189,11 +205,14 @@ final class FakeControlPlane: Sendable {
         let wait = parameters.first { $0.hasPrefix("wait=") }.flatMap { Double($0.dropFirst(5)) } ?? 0
         let end = Date(timeIntervalSinceNow: wait)
         while true {
-            let (snapshot, tag, isDown) = state.withLock { ($0.snapshot, $0.entityTag, $0.isDown) }
+            let (snapshot, tag, isDown, notice) = state.withLock {
+                ($0.snapshot, $0.entityTag, $0.isDown, $0.notice)
+            }
             if isDown { return nil }
             guard let snapshot else { return response(404) }
             if call.headers["if-none-match"] != tag {
-                return response(200, snapshot.manifest, headers: "ETag: \(tag)\r\n")
+                let field = notice.map { "Weir-Canary-Notice: \(hex($0))\r\n" } ?? ""
+                return response(200, snapshot.manifest, headers: "ETag: \(tag)\r\n\(field)")
             }
             if Date() >= end { return response(304, headers: "ETag: \(tag)\r\n") }
             Thread.sleep(forTimeInterval: 0.005)
@@ -204,7 +223,7 @@ final class FakeControlPlane: Sendable {
         state.withLock { state in
             state.chunkCalls += 1
             guard let digest = Digest(hex: name), !state.missingChunks.contains(digest),
-                let bytes = state.snapshot?.chunks[digest]
+                let bytes = state.chunks[digest]
             else { return response(404) }
             return response(200, bytes)
         }
@@ -215,7 +234,11 @@ final class FakeControlPlane: Sendable {
             let report = try JSONDecoder().decode(Report.self, from: Data(call.body))
             return state.withLock { state in
                 state.reports.append(report)
-                return response(200, Array("{\"live_nodes\": \(state.liveNodes), \"rank\": \(state.rank)}".utf8))
+                let place = "\"live_nodes\": \(state.liveNodes), \"rank\": \(state.rank)"
+                return response(
+                    200,
+                    Array("{\(place), \"confirmed_lineage\": \"\(state.confirmedLineage)\"}".utf8)
+                )
             }
         } catch {
             return response(400)

@@ -21,6 +21,13 @@ final class Enforced: Sendable {
     func append(_ snapshot: EnforcedSnapshot) { snapshots.withLock { $0.append(snapshot) } }
 }
 
+/// What an agent told its gateway to hold back.
+final class Held: Sendable {
+    private let sets = Mutex<[Set<KeyID>]>([])
+    var last: Set<KeyID>? { sets.withLock { $0.last } }
+    func append(_ keys: Set<KeyID>) { sets.withLock { $0.append(keys) } }
+}
+
 /// The surroundings of one node.
 final class NodeFixture: Sendable {
     static let lineage = "00112233445566778899aabbccddeeff"
@@ -31,6 +38,7 @@ final class NodeFixture: Sendable {
     let redisPort: Int
     let redis: PrivateRedis?
     let enforced = Enforced()
+    let held = Held()
 
     /// Makes the surroundings; no agent yet.
     init(hasRedis: Bool = true) async throws {
@@ -98,6 +106,7 @@ final class NodeFixture: Sendable {
             registry: .standard,
             counters: counters,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            onHeldKeys: held.append,
             onSnapshot: enforced.append
         )
         agent.start()

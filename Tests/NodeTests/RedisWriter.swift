@@ -38,11 +38,18 @@ final class RedisWriter: Sendable {
         _ snapshot: EncodedSnapshot,
         lineage: String,
         version: UInt64,
+        canary: EncodedCanary? = nil,
         without missing: Set<Digest> = [],
         isAnnounced: Bool = true
     ) {
         for (digest, bytes) in snapshot.chunks where !missing.contains(digest) {
             set("weir:{snapshot}:chunk:\(digest.hex)", bytes)
+        }
+        for (digest, bytes) in canary?.chunks ?? [:] { set("weir:{snapshot}:chunk:\(digest.hex)", bytes) }
+        if let canary {
+            set("weir:{snapshot}:canary", canary.notice)
+        } else {
+            send([Array("DEL".utf8), Array("weir:{snapshot}:canary".utf8)])
         }
         set("weir:{snapshot}:head", snapshot.manifest)
         announced.withLock { $0 = "\(lineage) \(version)" }

@@ -225,19 +225,21 @@ final class Publisher: Sendable {
 
     /// Chunks first, then the head: a node that sees the head finds everything it names.
     private func publish(_ snapshot: CompiledSnapshot, _ fence: Int64) async throws {
-        if let known = state.withLock({ $0.published })?.allChunks {
+        // Looked at first: a Redis that was emptied or restarted between two heartbeats lacks more than the new chunks.
+        let seen = Self.bytes(try await redis.command([Array("GET".utf8), RedisNames.position]))
+        if let published = state.withLock({ $0.published }), Array(published.position.utf8) == seen {
+            let known = published.allChunks
             try await store(snapshot.allChunks.filter { known[$0.key] == nil })
         } else {
-            // A new publisher, or a Redis that was away: most chunks are likely there.
+            // Most chunks are likely there when only the publisher is a new one.
             try await store(try await missing(snapshot.allChunks))
         }
-        let seen = try await redis.command([Array("GET".utf8), RedisNames.position])
         let reply = try await redis.evaluate(
             RedisNames.publish,
             keys: [RedisNames.head, RedisNames.position, RedisNames.canary, RedisNames.fence],
             arguments: [
                 snapshot.encoded.manifest, Array(snapshot.lineage.utf8), Self.text(snapshot.version),
-                Self.bytes(seen), RedisNames.channel, Self.text(fence), Self.text(Self.timeToLive),
+                seen, RedisNames.channel, Self.text(fence), Self.text(Self.timeToLive),
                 snapshot.canary?.encoded.notice ?? [],
             ]
         )
