@@ -76,7 +76,6 @@ extension Faults {
             #expect(try await LoopbackClient.send(request).status == 503)
             try await system.fleet.redis?.process.start()
             for control in await system.fleet.controls { try await control.start() }
-            let system = system
             await expectSoon("ready once there is somebody to ask", within: .seconds(10)) {
                 await system.readiness(port: port) == 200
             }
@@ -294,7 +293,6 @@ extension Faults {
             try await postgres.process.start()
             try await control.start()
 
-            let system = system
             await expectSoon("a new lineage", within: .seconds(10)) {
                 try await system.admin.call("GET", "/v1/snapshots/current")["lineage"] != before["lineage"]
             }

@@ -94,7 +94,6 @@ extension Faults {
             try await replica.process.start()
             let port = "\(replica.port)"
             _ = try await app.burst(40)
-            let system = system
             await expectSoon("the replica is in step", within: .seconds(10)) {
                 let own = try await system.redis("info", "replication").field("master_repl_offset")
                 let its = try await system.run("redis-cli", ["-p", port, "info", "replication"])

@@ -15,7 +15,7 @@ extension Faults {
         @Test func `N9: stopped and woken, a node is current again at once and settles nothing twice`() async throws {
             let tokens = 100_000
             let app = try await system.makeApp([
-                .init(kind: "token_limit", config: ["limit": .integer(Int64(tokens)), "window": "31d", "count": "total"])
+                .init(kind: "token_limit", config: ["limit": .integer(Int64(tokens)), "window": "31d"])
             ])
             let other = try await system.makeApp()
             let watch = VersionWatch(system)
@@ -31,7 +31,6 @@ extension Faults {
                 FaultSystem.policy("model_allowlist", ["allow": ["nothing"]], app: other.id)
             )
             node.send(SIGCONT)
-            let system = system
             await expectSoon("the change is enforced by the woken node", within: .seconds(2)) {
                 try await other.burst(1, nodes: [0]).samples.first?.status == 403
             }
@@ -72,7 +71,6 @@ extension Faults {
                 let node = await system.fleet.gateways[index]
                 let process = try #require(await node.process)
                 process.send(SIGTERM)
-                let system = system
                 let port = system.nodes[index]
                 await expectSoon("not ready first", within: .seconds(2)) { await system.readiness(port: port) != 200 }
                 let status = await process.exit()
@@ -98,7 +96,6 @@ extension Faults {
             #expect(own.served(app.id).count == 20)
             #expect(its.served(app.id).count == 20)
             try await system.expectUsage(app)
-            let system = system
             await expectSoon("the alarm", within: .seconds(5)) {
                 let nodes = try await system.admin.list("/v1/nodes").filter { $0["id"]?.text == "gateway-1" }
                 return nodes.contains { $0["duplicate"] == true }
@@ -121,7 +118,6 @@ extension Faults {
             #expect(spent < 0.9, "spins on accept: \(spent) s of CPU in a second")
             await idle.close()
             try await system.run("prlimit", ["--pid", "\(node.pid)", "--nofile=4096:4096"])
-            let system = system
             await expectSoon("a new client is served", within: .seconds(3)) {
                 try await app.burst(1, nodes: [0], connections: 1).served(app.id).count == 1
             }

@@ -62,7 +62,6 @@ extension Faults {
                 #expect(await system.readiness(port: system.fleet.plan.controlPort) == 200)
                 await pause(for: .seconds(1 * FaultSystem.stretch))
                 try await postgres.process.start()
-                let system = system
                 await expectSoon("a write succeeds", within: .seconds(3)) {
                     try await system.admin.send("POST", "/v1/apps", ["name": .string(UUID().uuidString)]).status == 201
                 }
@@ -92,7 +91,6 @@ extension Faults {
             let apps = try await system.admin.list("/v1/apps").compactMap { $0["name"]?.text }
             for name in names { #expect(apps.count { $0 == name } == 1, "\(name), seed \(seed)") }
             #expect(try await version() == before + Int64(names.count), "one version for each write, seed \(seed)")
-            let system = system
             await expectSoon("all of the outbox is published", within: .seconds(5)) {
                 try await system.sql("SELECT count(*) FROM outbox") == "0"
             }
@@ -100,7 +98,6 @@ extension Faults {
         }
 
         private func create(_ name: String) async throws {
-            let system = system
             let isMade = await wait(upTo: .seconds(15), every: .milliseconds(30)) {
                 do {
                     let answer = try await system.admin.send(
@@ -121,7 +118,6 @@ extension Faults {
             try await underLoad {
                 try await system.sql("ALTER SYSTEM SET default_transaction_read_only = on")
                 try await system.sql("SELECT pg_reload_conf()")
-                let system = system
                 await expectSoon("writes are refused", within: .seconds(3)) {
                     try await system.admin.send("POST", "/v1/apps", ["name": .string(UUID().uuidString)]).status == 503
                 }
@@ -182,7 +178,6 @@ extension Faults {
         }
 
         @Test func `P6: a locked table is waited for no longer than its bound`() async throws {
-            let system = system
             async let locked = system.sql("BEGIN; LOCK TABLE apps IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT")
             await expectSoon("the lock is held", within: .seconds(3)) {
                 try await system.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted") != "0"

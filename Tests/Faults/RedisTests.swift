@@ -143,7 +143,6 @@ extension Faults {
 
         private func runEndlessScript() async throws {
             // Its own client waits for it; nobody waits for the client.
-            let system = system
             Task {
                 do { try await system.redis("eval", "while true do end", "0") } catch { /* killed, as meant */  }
             }
