@@ -43,7 +43,10 @@ extension Faults {
             // What the limit was charged in the end is what was used: settled once each.
             let charged = try await chargedTokens(app, of: tokens)
             #expect(charged >= app.servedCount * CountingProvider.totalTokens)
-            #expect(charged <= (app.servedCount + 8) * CountingProvider.totalTokens, "the estimate of the request that asked")
+            #expect(
+                charged <= (app.servedCount + 8) * CountingProvider.totalTokens,
+                "the estimate of the request that asked"
+            )
             try await system.mend()
         }
 
@@ -90,7 +93,11 @@ extension Faults {
         @Test func `N12: two nodes with one id both ship, and it shows`() async throws {
             let app = try await system.makeApp()
             let port = try FreePort.claim()
-            let twin = try await system.fleet.addGateway(name: "twin", port: port, arguments: ["--node-id", "gateway-1"])
+            let twin = try await system.fleet.addGateway(
+                name: "twin",
+                port: port,
+                arguments: ["--node-id", "gateway-1"]
+            )
             let own = try await app.burst(20, nodes: [0])
             let its = try await Load.burst(app.client(rate: 1), count: 20, nodes: [port])
             #expect(own.served(app.id).count == 20)
@@ -104,7 +111,9 @@ extension Faults {
             try await system.mend()
         }
 
-        @Test func `N6: without descriptors it goes on serving whom it has, and everybody once there are some`() async throws {
+        @Test func `N6: without descriptors it goes on serving whom it has, and everybody once there are some`()
+            async throws
+        {
             let app = try await system.makeApp()
             let node = try #require(await system.fleet.gateways.first?.process)
             let load = try await system.startLoad([app.client(rate: 60)])

@@ -50,7 +50,9 @@ extension Faults {
             Int64(try await system.sql("SELECT version FROM configuration")) ?? 0
         }
 
-        @Test func `P1: killed under load, requests go on and writes are refused in time; whole after the restart`() async throws {
+        @Test func `P1: killed under load, requests go on and writes are refused in time; whole after the restart`()
+            async throws
+        {
             try await underLoad {
                 let before = try await version()
                 let postgres = try #require(await system.fleet.postgres)
@@ -69,7 +71,9 @@ extension Faults {
             }
         }
 
-        @Test(arguments: [UInt64(1), 2]) func `P2: killed among writes, each acknowledged one is there once`(seed: UInt64) async throws {
+        @Test(arguments: [UInt64(1), 2]) func `P2: killed among writes, each acknowledged one is there once`(
+            seed: UInt64
+        ) async throws {
             var random = SeededGenerator(seed: seed)
             let before = try await version()
             let postgres = try #require(await system.fleet.postgres)
@@ -180,14 +184,17 @@ extension Faults {
         @Test func `P6: a locked table is waited for no longer than its bound`() async throws {
             async let locked = system.sql("BEGIN; LOCK TABLE apps IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT")
             await expectSoon("the lock is held", within: .seconds(3)) {
-                try await system.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted") != "0"
+                try await system.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted")
+                    != "0"
             }
             try await expectRefusedWrite(within: .milliseconds(4500))
             _ = try await locked
             #expect(try await system.admin.send("POST", "/v1/apps", ["name": "p6-after"]).status == 201)
         }
 
-        @Test(arguments: ["40001", "40P01"]) func `P6: a conflict is tried again, and the write is made once`(code: String) async throws {
+        @Test(arguments: ["40001", "40P01"]) func `P6: a conflict is tried again, and the write is made once`(
+            code: String
+        ) async throws {
             let before = try await version()
             try await raise(code, on: ["apps"], times: 2)
             let answer = try await system.admin.send("POST", "/v1/apps", ["name": .string("p6-\(code)")])

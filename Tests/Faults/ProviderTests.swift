@@ -44,10 +44,16 @@ extension Faults {
             let error = try JSONValue(parsing: answer.body)["error"]
             #expect(error?["message"]?.text?.isEmpty == false, "in the SDK's shape", sourceLocation: sourceLocation)
             #expect(answer.header("x-weir-origin") == "gateway", sourceLocation: sourceLocation)
-            #expect(!answer.text.contains("\(system.providerLink.port)"), "no internals", sourceLocation: sourceLocation)
+            #expect(
+                !answer.text.contains("\(system.providerLink.port)"),
+                "no internals",
+                sourceLocation: sourceLocation
+            )
         }
 
-        @Test func `U1: a provider that refuses is an error in time, others are served, and it comes back`() async throws {
+        @Test func `U1: a provider that refuses is an error in time, others are served, and it comes back`()
+            async throws
+        {
             let healthy = try await CountingProvider.start()
             try await system.addModel("healthy", port: healthy.port)
             let app = try await system.makeApp()
@@ -67,7 +73,9 @@ extension Faults {
             await healthy.stop()
         }
 
-        @Test func `U1: behind a provider that is gone, the next route serves, and no client sees an error`() async throws {
+        @Test func `U1: behind a provider that is gone, the next route serves, and no client sees an error`()
+            async throws
+        {
             let second = try await CountingProvider.start()
             for (name, port) in [("first", system.providerLink.port), ("second", second.port)] {
                 _ = try await system.admin.ensure(
@@ -104,12 +112,16 @@ extension Faults {
             #expect(failures.isEmpty, "since \(broken): \(failures.prefix(3))")
             #expect(second.served(app.id).requests > 0)
             let usage = history.samples.count
-            await expectSoon("one record for each request", within: .seconds(10)) { try await app.usage().requests >= usage }
+            await expectSoon("one record for each request", within: .seconds(10)) {
+                try await app.usage().requests >= usage
+            }
             #expect(try await app.usage().requests == usage)
             await second.stop()
         }
 
-        @Test func `U2: a provider that takes the request and says nothing is given up at the first-byte deadline`() async throws {
+        @Test func `U2: a provider that takes the request and says nothing is given up at the first-byte deadline`()
+            async throws
+        {
             let app = try await system.makeApp([.perMonth(1000)])
             try await system.providerLink.set(LinkFault(holds: [.toClient]))
             let (answer, took) = try await send(app)
@@ -152,7 +164,9 @@ extension Faults {
             await expectSoon("served again", within: .seconds(10)) { try await send(app).answer.status == 200 }
         }
 
-        @Test(arguments: [UInt64(11), 12]) func `K1, K5: clients that leave at any moment leave nothing behind`(seed: UInt64) async throws {
+        @Test(arguments: [UInt64(11), 12]) func `K1, K5: clients that leave at any moment leave nothing behind`(
+            seed: UInt64
+        ) async throws {
             var random = SeededGenerator(seed: seed)
             let app = try await system.makeApp([.perMonth(1_000_000)])
             let stays = try await system.makeApp()

@@ -43,7 +43,9 @@ extension Faults {
             try await system.mend()
         }
 
-        @Test func `R2: what was held for a stopped Redis answers nobody else, and one probe at a time asks`() async throws {
+        @Test func `R2: what was held for a stopped Redis answers nobody else, and one probe at a time asks`()
+            async throws
+        {
             let app = try await system.makeApp([.perMonth(1_000_000)])
             let load = try await system.startLoad([app.client(rate: 80)])
             await pause(for: .milliseconds(300))
@@ -111,7 +113,8 @@ extension Faults {
             ),
             RedisFault("R9: BUSY", ["config set busy-reply-threshold 5", "endless"], ["script kill"]),
         ])
-        func `R6, R7, R9: an error of Redis is a fallback, never an answer to a client`(fault: RedisFault) async throws {
+        func `R6, R7, R9: an error of Redis is a fallback, never an answer to a client`(fault: RedisFault) async throws
+        {
             let limit = 60
             let free = try await system.makeApp()
             let limited = try await system.makeApp([.perMonth(limit)])
@@ -144,7 +147,11 @@ extension Faults {
         private func runEndlessScript() async throws {
             // Its own client waits for it; nobody waits for the client.
             Task {
-                do { try await system.redis("eval", "while true do end", "0") } catch { /* killed, as meant */  }
+                do {
+                    try await system.redis("eval", "while true do end", "0")
+                } catch {
+                    // Killed, as meant.
+                }
             }
             await expectSoon("the script blocks", within: .seconds(3)) {
                 try await system.redis("ping").contains("BUSY")

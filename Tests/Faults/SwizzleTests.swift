@@ -113,7 +113,9 @@ extension Faults {
             let ways: [LinkFault] = [.refused, .blackHole, .delayed(.milliseconds(200))]
             func way() -> LinkFault { ways[Int.random(in: 0..<ways.count, using: &random)] }
             var all: [Fault] = []
-            for (index, link) in system.redisLinks.enumerated() { all.append(.link("redis of node \(index)", link, way())) }
+            for (index, link) in system.redisLinks.enumerated() {
+                all.append(.link("redis of node \(index)", link, way()))
+            }
             for (index, link) in system.controlLinks.enumerated() {
                 all.append(.link("control plane of node \(index)", link, way()))
             }
@@ -127,7 +129,9 @@ extension Faults {
             // Not killed: an emptied Redis begins its counts again, which is R1's case and bound.
             all.append(.process("redis", redis.process, signal: SIGSTOP))
             let gateways = await system.fleet.gateways
-            all.append(.process("gateway", gateways[Int.random(in: 0..<gateways.count, using: &random)], signal: SIGSTOP))
+            all.append(
+                .process("gateway", gateways[Int.random(in: 0..<gateways.count, using: &random)], signal: SIGSTOP)
+            )
             return Array(all.shuffled(using: &random).prefix(Int.random(in: 2...5, using: &random)))
         }
     }

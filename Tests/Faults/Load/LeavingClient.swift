@@ -7,9 +7,7 @@ import Stack
 
 /// Sends one request and leaves.
 enum LeavingClient {
-    /// - Parameters:
-    ///   - patience: how long after the request it stays.
-    ///   - reset: whether it leaves with a reset.
+    /// Sends, stays for a while, and leaves with a FIN or a reset.
     static func send(
         _ app: FaultApp,
         to port: Int,

@@ -37,13 +37,7 @@ final class FaultSystem: Sendable {
     var admin: AdminClient { fleet.admin }
     var nodes: [Int] { fleet.plan.gatewayPorts }
 
-    /// Starts one; nothing in it restarts by itself.
-    ///
-    /// - Parameters:
-    ///   - gateways: how many nodes.
-    ///   - controls: how many control planes.
-    ///   - arguments: for every node.
-    ///   - adjust: last changes to the plan.
+    /// Starts one; nothing in it restarts by itself. Every node gets `arguments`; `adjust` has the last word on the plan.
     static func start(
         gateways: Int = 2,
         controls: Int = 1,
