@@ -226,10 +226,13 @@ extension Faults {
             async throws
         {
             let app = try await system.makeApp([.init(kind: "model_allowlist", config: ["allow": ["load"]])])
+            let made = Date()
             let gateways = await system.fleet.gateways
             let node = gateways[0]
             let port = system.nodes[0]
             let data = "\(system.fleet.plan.directory)/nodes/gateway-1"
+            // A change is enforced first and saved after; changes that follow each other are saved together.
+            await expectSoon("saved", within: .seconds(5)) { try copies(in: data).contains { $0.saved > made } }
             for control in await system.fleet.controls { await control.process?.send(SIGKILL) }
             await system.fleet.redis?.process.process?.send(SIGKILL)
             await system.fleet.postgres?.process.process?.send(SIGKILL)
@@ -245,8 +248,7 @@ extension Faults {
             #expect(try await Load.burst(stranger, count: 2, nodes: [port]).samples.allSatisfy { $0.status == 403 })
 
             await kill(node)
-            let copies = try FileManager.default.contentsOfDirectory(atPath: data).filter { $0.hasPrefix("snapshot-") }
-                .sorted()
+            let copies = try copies(in: data).map(\.name)
             #expect(copies.count == 2)
             try corrupt("\(data)/\(copies[0])")
             try await node.start()
@@ -265,6 +267,15 @@ extension Faults {
             try await empty.value
             #expect(await system.readiness(port: port) == 200)
             try await system.mend()
+        }
+
+        private func copies(in directory: String) throws -> [(name: String, saved: Date)] {
+            try FileManager.default.contentsOfDirectory(atPath: directory)
+                .filter { $0.hasPrefix("snapshot-") && $0.hasSuffix(".weir") }.sorted()
+                .map { name in
+                    let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory)/\(name)")
+                    return (name, attributes[.modificationDate] as? Date ?? .distantPast)
+                }
         }
 
         private func kill(_ node: SupervisedProcess) async {

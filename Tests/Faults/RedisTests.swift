@@ -108,7 +108,7 @@ extension Faults {
             ),
             RedisFault(
                 "R9: NOAUTH",
-                ["config set requirepass secret", "client kill type normal skipme yes"],
+                ["config set requirepass secret", "-a secret client kill type normal skipme yes"],
                 ["-a secret config set requirepass "]
             ),
             RedisFault("R9: BUSY", ["config set busy-reply-threshold 5", "endless"], ["script kill"]),
@@ -195,8 +195,8 @@ extension Faults {
             let history = await load.stop()
             system.expectUnharmed(history)
             #expect(history.of(free.id).allSatisfy { $0.isServed })
-            // A changed digit can refuse wrongly or hide one count; it cannot open the limit.
-            #expect(limited.servedCount <= limit + limit / system.nodes.count)
+            // A changed digit can refuse wrongly, or make a counter look emptier than it is, by no more than the limit.
+            #expect(limited.servedCount <= 2 * limit)
             for gateway in await system.fleet.gateways { #expect(await gateway.pid != 0, "a node died of it") }
             try await system.mend()
         }
