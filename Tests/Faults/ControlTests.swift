@@ -248,7 +248,7 @@ extension Faults {
             #expect(try await Load.burst(stranger, count: 2, nodes: [port]).samples.allSatisfy { $0.status == 403 })
 
             await kill(node)
-            let copies = try copies(in: data).map(\.name)
+            let copies = try self.copies(in: data).map(\.name)
             #expect(copies.count == 2)
             try corrupt("\(data)/\(copies[0])")
             try await node.start()
