@@ -56,6 +56,8 @@ let package = Package(
         .executable(name: "weir-gateway", targets: ["weir-gateway"]),
         // For the benchmarks, which are a package of their own.
         .library(name: "CEL", targets: ["CEL"]),
+        // Preloaded into processes whose clock the fault tests move.
+        .library(name: "ClockShift", type: .dynamic, targets: ["ClockShift"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -189,6 +191,7 @@ let package = Package(
             swiftSettings: strict
         ),
         // The programs are started by path here, too.
+        .target(name: "ClockShift", path: "Tests/ClockShift"),
         tests("Faults", ["Stack", "weir-control", "weir-gateway"] + nio),
         // Figures for people, in release builds: `swift run -c release weir-measure`.
         program("weir-measure", path: "Tests/Measure", ["Stack", arguments]),

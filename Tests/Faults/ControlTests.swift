@@ -20,7 +20,8 @@ extension Faults {
             }
         }
 
-        private func write(_ admin: AdminClient, _ app: FaultApp, timeout: Int = 10) async throws -> AdminClient.Answer {
+        private func write(_ admin: AdminClient, _ app: FaultApp, timeout: Int = 10) async throws -> AdminClient.Answer
+        {
             try await admin.send(
                 "POST",
                 "/v1/policies?wait=applied&timeout=\(timeout)s",
@@ -34,7 +35,9 @@ extension Faults {
 
         private func expectGapless(since version: Int64, writes: Int64) async throws {
             #expect(try await self.version() == version + writes, "one version for each write")
-            let rows = try await system.sql("SELECT count(*), count(DISTINCT version) FROM audit_log WHERE version > \(version)")
+            let rows = try await system.sql(
+                "SELECT count(*), count(DISTINCT version) FROM audit_log WHERE version > \(version)"
+            )
             #expect(rows == "\(writes)|\(writes)", "one audit row for each write")
         }
 
@@ -61,7 +64,9 @@ extension Faults {
             #expect(await watch.stepsBack() == [])
         }
 
-        @Test func `C1: a node with nothing on its disk and nobody to ask is not ready and says 503, never 401`() async throws {
+        @Test func `C1: a node with nothing on its disk and nobody to ask is not ready and says 503, never 401`()
+            async throws
+        {
             for control in await system.fleet.controls { await control.process?.send(SIGKILL) }
             await system.fleet.redis?.process.process?.send(SIGKILL)
             let port = try FreePort.claim()
@@ -76,7 +81,6 @@ extension Faults {
             #expect(try await LoopbackClient.send(request).status == 503)
             try await system.fleet.redis?.process.start()
             for control in await system.fleet.controls { try await control.start() }
-            let system = system
             await expectSoon("ready once there is somebody to ask", within: .seconds(10)) {
                 await system.readiness(port: port) == 200
             }
@@ -86,14 +90,18 @@ extension Faults {
         }
 
         @Test(arguments: ["stopped", "killed"])
-        func `C4: another control plane takes over from one that is gone, and the woken one does no harm`(how: String) async throws {
+        func `C4: another control plane takes over from one that is gone, and the woken one does no harm`(how: String)
+            async throws
+        {
             let app = try await system.makeApp()
             let before = try await version()
             let watch = VersionWatch(system)
             let load = try await system.startLoad([app.client(rate: 60)])
             let first = try #require(await system.fleet.controls.first)
             // Nodes ask and report where somebody answers, as behind a balancer.
-            for link in system.controlLinks { try await link.retarget(try #require(system.fleet.plan.moreControlPorts.first)) }
+            for link in system.controlLinks {
+                try await link.retarget(try #require(system.fleet.plan.moreControlPorts.first))
+            }
             await first.process?.send(how == "killed" ? SIGKILL : SIGSTOP)
             for link in system.controlLinks { try await link.resetConnections() }
             let begin = ContinuousClock.now
@@ -165,7 +173,10 @@ extension Faults {
             #expect(history.between(.zero, asked).samples.allSatisfy { $0.isServed })
             let late = history.between(applied, .seconds(3600)).samples
             #expect(late.count > 50)
-            #expect(late.allSatisfy { $0.status == 401 && $0.end == .complete }, "\(late.filter { $0.status != 401 }.prefix(3))")
+            #expect(
+                late.allSatisfy { $0.status == 401 && $0.end == .complete },
+                "\(late.filter { $0.status != 401 }.prefix(3))"
+            )
             #expect(history.samples.allSatisfy { $0.isServed || $0.status == 401 })
             #expect(applied - asked < .seconds(2), "applied after \(applied - asked)")
             try await system.mend()
@@ -186,7 +197,9 @@ extension Faults {
             try await system.expectUsage(app)
         }
 
-        @Test func `Redis, control planes and database down at once: served from what is known, then whole again`() async throws {
+        @Test func `Redis, control planes and database down at once: served from what is known, then whole again`()
+            async throws
+        {
             let limit = 60
             let app = try await system.makeApp()
             let limited = try await system.makeApp([.perMonth(limit)])
@@ -209,12 +222,17 @@ extension Faults {
             #expect(await watch.stepsBack() == [])
         }
 
-        @Test func `a node killed with everything down comes back from its disk, from either copy, never from none`() async throws {
+        @Test func `a node killed with everything down comes back from its disk, from either copy, never from none`()
+            async throws
+        {
             let app = try await system.makeApp([.init(kind: "model_allowlist", config: ["allow": ["load"]])])
+            let made = Date()
             let gateways = await system.fleet.gateways
             let node = gateways[0]
             let port = system.nodes[0]
             let data = "\(system.fleet.plan.directory)/nodes/gateway-1"
+            // A change is enforced first and saved after; changes that follow each other are saved together.
+            await expectSoon("saved", within: .seconds(5)) { try copies(in: data).contains { $0.saved > made } }
             for control in await system.fleet.controls { await control.process?.send(SIGKILL) }
             await system.fleet.redis?.process.process?.send(SIGKILL)
             await system.fleet.postgres?.process.process?.send(SIGKILL)
@@ -230,7 +248,7 @@ extension Faults {
             #expect(try await Load.burst(stranger, count: 2, nodes: [port]).samples.allSatisfy { $0.status == 403 })
 
             await kill(node)
-            let copies = try FileManager.default.contentsOfDirectory(atPath: data).filter { $0.hasPrefix("snapshot-") }.sorted()
+            let copies = try self.copies(in: data).map(\.name)
             #expect(copies.count == 2)
             try corrupt("\(data)/\(copies[0])")
             try await node.start()
@@ -249,6 +267,15 @@ extension Faults {
             try await empty.value
             #expect(await system.readiness(port: port) == 200)
             try await system.mend()
+        }
+
+        private func copies(in directory: String) throws -> [(name: String, saved: Date)] {
+            try FileManager.default.contentsOfDirectory(atPath: directory)
+                .filter { $0.hasPrefix("snapshot-") && $0.hasSuffix(".weir") }.sorted()
+                .map { name in
+                    let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory)/\(name)")
+                    return (name, attributes[.modificationDate] as? Date ?? .distantPast)
+                }
         }
 
         private func kill(_ node: SupervisedProcess) async {
@@ -270,7 +297,9 @@ extension Faults {
 
         init() throws { system = try FaultSystem.running }
 
-        @Test func `C3: begins a lineage; no node goes back, and what was revoked stays revoked until confirmed`() async throws {
+        @Test func `C3: begins a lineage; no node goes back, and what was revoked stays revoked until confirmed`()
+            async throws
+        {
             let kept = try await system.makeApp()
             let revoked = try await system.makeApp()
             let postgres = try #require(await system.fleet.postgres)
@@ -294,7 +323,6 @@ extension Faults {
             try await postgres.process.start()
             try await control.start()
 
-            let system = system
             await expectSoon("a new lineage", within: .seconds(10)) {
                 try await system.admin.call("GET", "/v1/snapshots/current")["lineage"] != before["lineage"]
             }

@@ -27,10 +27,14 @@ extension Faults {
             try await system.expectUsage(app)
         }
 
-        @Test func `R5: a flush in mid-window admits the limit once more at most, and the next window is exact`() async throws {
+        @Test func `R5: a flush in mid-window admits the limit once more at most, and the next window is exact`()
+            async throws
+        {
             let limit = 40
             let window = 4
-            let app = try await system.makeApp([.init(kind: "rate_limit", config: ["limit": 40, "window": .string("\(window)s")])])
+            let app = try await system.makeApp([
+                .init(kind: "rate_limit", config: ["limit": 40, "window": .string("\(window)s")])
+            ])
             let resets = try await epochResets()
             await atStart(ofWindow: window)
             _ = try await app.burst(30)
@@ -94,7 +98,6 @@ extension Faults {
             try await replica.process.start()
             let port = "\(replica.port)"
             _ = try await app.burst(40)
-            let system = system
             await expectSoon("the replica is in step", within: .seconds(10)) {
                 let own = try await system.redis("info", "replication").field("master_repl_offset")
                 let its = try await system.run("redis-cli", ["-p", port, "info", "replication"])
@@ -138,6 +141,8 @@ extension Faults {
 extension String {
     /// A field of Redis's INFO.
     func field(_ name: String) -> String? {
-        split(whereSeparator: \.isNewline).first { $0.hasPrefix("\(name):") }.map { String($0.dropFirst(name.count + 1)) }
+        split(whereSeparator: \.isNewline).first { $0.hasPrefix("\(name):") }.map {
+            String($0.dropFirst(name.count + 1))
+        }
     }
 }

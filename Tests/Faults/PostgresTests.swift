@@ -50,7 +50,9 @@ extension Faults {
             Int64(try await system.sql("SELECT version FROM configuration")) ?? 0
         }
 
-        @Test func `P1: killed under load, requests go on and writes are refused in time; whole after the restart`() async throws {
+        @Test func `P1: killed under load, requests go on and writes are refused in time; whole after the restart`()
+            async throws
+        {
             try await underLoad {
                 let before = try await version()
                 let postgres = try #require(await system.fleet.postgres)
@@ -62,7 +64,6 @@ extension Faults {
                 #expect(await system.readiness(port: system.fleet.plan.controlPort) == 200)
                 await pause(for: .seconds(1 * FaultSystem.stretch))
                 try await postgres.process.start()
-                let system = system
                 await expectSoon("a write succeeds", within: .seconds(3)) {
                     try await system.admin.send("POST", "/v1/apps", ["name": .string(UUID().uuidString)]).status == 201
                 }
@@ -70,7 +71,9 @@ extension Faults {
             }
         }
 
-        @Test(arguments: [UInt64(1), 2]) func `P2: killed among writes, each acknowledged one is there once`(seed: UInt64) async throws {
+        @Test(arguments: [UInt64(1), 2]) func `P2: killed among writes, each acknowledged one is there once`(
+            seed: UInt64
+        ) async throws {
             var random = SeededGenerator(seed: seed)
             let before = try await version()
             let postgres = try #require(await system.fleet.postgres)
@@ -92,7 +95,6 @@ extension Faults {
             let apps = try await system.admin.list("/v1/apps").compactMap { $0["name"]?.text }
             for name in names { #expect(apps.count { $0 == name } == 1, "\(name), seed \(seed)") }
             #expect(try await version() == before + Int64(names.count), "one version for each write, seed \(seed)")
-            let system = system
             await expectSoon("all of the outbox is published", within: .seconds(5)) {
                 try await system.sql("SELECT count(*) FROM outbox") == "0"
             }
@@ -100,7 +102,6 @@ extension Faults {
         }
 
         private func create(_ name: String) async throws {
-            let system = system
             let isMade = await wait(upTo: .seconds(15), every: .milliseconds(30)) {
                 do {
                     let answer = try await system.admin.send(
@@ -121,7 +122,6 @@ extension Faults {
             try await underLoad {
                 try await system.sql("ALTER SYSTEM SET default_transaction_read_only = on")
                 try await system.sql("SELECT pg_reload_conf()")
-                let system = system
                 await expectSoon("writes are refused", within: .seconds(3)) {
                     try await system.admin.send("POST", "/v1/apps", ["name": .string(UUID().uuidString)]).status == 503
                 }
@@ -182,17 +182,19 @@ extension Faults {
         }
 
         @Test func `P6: a locked table is waited for no longer than its bound`() async throws {
-            let system = system
             async let locked = system.sql("BEGIN; LOCK TABLE apps IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT")
             await expectSoon("the lock is held", within: .seconds(3)) {
-                try await system.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted") != "0"
+                try await system.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted")
+                    != "0"
             }
             try await expectRefusedWrite(within: .milliseconds(4500))
             _ = try await locked
             #expect(try await system.admin.send("POST", "/v1/apps", ["name": "p6-after"]).status == 201)
         }
 
-        @Test(arguments: ["40001", "40P01"]) func `P6: a conflict is tried again, and the write is made once`(code: String) async throws {
+        @Test(arguments: ["40001", "40P01"]) func `P6: a conflict is tried again, and the write is made once`(
+            code: String
+        ) async throws {
             let before = try await version()
             try await raise(code, on: ["apps"], times: 2)
             let answer = try await system.admin.send("POST", "/v1/apps", ["name": .string("p6-\(code)")])

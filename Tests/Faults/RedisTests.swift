@@ -43,7 +43,9 @@ extension Faults {
             try await system.mend()
         }
 
-        @Test func `R2: what was held for a stopped Redis answers nobody else, and one probe at a time asks`() async throws {
+        @Test func `R2: what was held for a stopped Redis answers nobody else, and one probe at a time asks`()
+            async throws
+        {
             let app = try await system.makeApp([.perMonth(1_000_000)])
             let load = try await system.startLoad([app.client(rate: 80)])
             await pause(for: .milliseconds(300))
@@ -106,12 +108,13 @@ extension Faults {
             ),
             RedisFault(
                 "R9: NOAUTH",
-                ["config set requirepass secret", "client kill type normal skipme yes"],
+                ["config set requirepass secret", "-a secret client kill type normal skipme yes"],
                 ["-a secret config set requirepass "]
             ),
             RedisFault("R9: BUSY", ["config set busy-reply-threshold 5", "endless"], ["script kill"]),
         ])
-        func `R6, R7, R9: an error of Redis is a fallback, never an answer to a client`(fault: RedisFault) async throws {
+        func `R6, R7, R9: an error of Redis is a fallback, never an answer to a client`(fault: RedisFault) async throws
+        {
             let limit = 60
             let free = try await system.makeApp()
             let limited = try await system.makeApp([.perMonth(limit)])
@@ -143,9 +146,12 @@ extension Faults {
 
         private func runEndlessScript() async throws {
             // Its own client waits for it; nobody waits for the client.
-            let system = system
             Task {
-                do { try await system.redis("eval", "while true do end", "0") } catch { /* killed, as meant */  }
+                do {
+                    try await system.redis("eval", "while true do end", "0")
+                } catch {
+                    // Killed, as meant.
+                }
             }
             await expectSoon("the script blocks", within: .seconds(3)) {
                 try await system.redis("ping").contains("BUSY")
@@ -189,8 +195,8 @@ extension Faults {
             let history = await load.stop()
             system.expectUnharmed(history)
             #expect(history.of(free.id).allSatisfy { $0.isServed })
-            // A changed digit can refuse wrongly or hide one count; it cannot open the limit.
-            #expect(limited.servedCount <= limit + limit / system.nodes.count)
+            // A changed digit can refuse wrongly, or make a counter look emptier than it is, by no more than the limit.
+            #expect(limited.servedCount <= 2 * limit)
             for gateway in await system.fleet.gateways { #expect(await gateway.pid != 0, "a node died of it") }
             try await system.mend()
         }

@@ -12,17 +12,22 @@ final class IdleClients: Sendable {
         var waiting: [EventLoopFuture<any Channel>] = []
         for _ in 0..<count {
             waiting.append(
-                ClientBootstrap(group: FaultProxy.loops).connectTimeout(.seconds(5)).connect(host: "127.0.0.1", port: port)
+                ClientBootstrap(group: FaultProxy.loops).connectTimeout(.seconds(5)).connect(
+                    host: "127.0.0.1",
+                    port: port
+                )
             )
         }
         let loop = FaultProxy.loops.next()
         let results = try await EventLoopFuture.whenAllComplete(waiting, on: loop).get()
-        return IdleClients(results.compactMap { result in
-            switch result {
-            case .success(let channel): channel
-            case .failure: nil
+        return IdleClients(
+            results.compactMap { result in
+                switch result {
+                case .success(let channel): channel
+                case .failure: nil
+                }
             }
-        })
+        )
     }
 
     private init(_ channels: [any Channel]) { self.channels = channels }

@@ -145,8 +145,9 @@ final class LoadConnection {
             sample?.hasEndMark = text.hasSuffix("data: [DONE]\n\n")
             if sample?.status != 200 { sample?.body = text }
             if !keepsAlive {
-                channel.close(promise: nil)
+                // In this order: closing tells of the loss at once.
                 self.channel = nil
+                channel.close(promise: nil)
             }
             finish(.complete)
         }
@@ -155,8 +156,8 @@ final class LoadConnection {
     /// The connection is over, or has to be.
     fileprivate func lost(_ channel: any Channel) {
         guard channel === self.channel else { return }
-        channel.close(promise: nil)
         self.channel = nil
+        channel.close(promise: nil)
         if hasHead, sample != nil { sample?.body = String(decoding: tail, as: UTF8.self) }
         finish(hasHead ? .cut : .noAnswer)
     }

@@ -43,7 +43,7 @@ struct Sample: Sendable {
 extension Sample: CustomStringConvertible {
     var description: String {
         "\(app)#\(number) node \(node) at \(start): \(status) \(end)\(isStream ? " stream" : "") after \(took) "
-            + "origin \(origin) \(body)"
+            + "origin \(origin) \(body.suffix(120).filter { !$0.isNewline })"
     }
 }
 

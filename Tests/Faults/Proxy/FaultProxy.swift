@@ -16,11 +16,7 @@ final class FaultProxy: Sendable {
     private let loop: any EventLoop
     private let core: NIOLoopBound<ProxyCore>
 
-    /// Listens at once.
-    ///
-    /// - Parameters:
-    ///   - target: the port that connections are passed on to.
-    ///   - seed: what decides which bytes are corrupted and which pieces delayed.
+    /// Listens at once; the seed decides which bytes are corrupted and which pieces delayed.
     static func start(to target: Int, seed: UInt64 = 1) async throws -> FaultProxy {
         let loop = loops.next()
         let port = try FreePort.claim()

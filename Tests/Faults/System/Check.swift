@@ -6,10 +6,8 @@ import Testing
 extension FaultSystem {
     /// Every request was served or refused by its limit; none failed, none waited.
     ///
-    /// - Parameters:
-    ///   - history: what clients saw.
-    ///   - longest: the longest that any request may have taken, on a machine that is not itself late: a class
-    ///     (answered, not waited for), not a percentile.
+    /// `longest` is what any request may have taken on a machine that is not itself late: a class (answered, not waited
+    /// for), not a percentile.
     func expectUnharmed(
         _ history: History,
         longest: Duration = .seconds(1.5),

@@ -37,13 +37,9 @@ final class FaultSystem: Sendable {
     var admin: AdminClient { fleet.admin }
     var nodes: [Int] { fleet.plan.gatewayPorts }
 
-    /// Starts one; nothing in it restarts by itself.
+    /// Starts one, in which nothing restarts by itself.
     ///
-    /// - Parameters:
-    ///   - gateways: how many nodes.
-    ///   - controls: how many control planes.
-    ///   - arguments: for every node.
-    ///   - adjust: last changes to the plan.
+    /// Every node gets `arguments`; `adjust` has the last word on the plan.
     static func start(
         gateways: Int = 2,
         controls: Int = 1,
