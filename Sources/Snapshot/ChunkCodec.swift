@@ -1,5 +1,5 @@
-// Chunks as bytes (schemas/snapshot.md §3). Records stand in the order of their ids, each in the bucket of its id, so
-// that equal content gives equal bytes, and an id can't be there twice.
+// Routes and leaves as bytes (schemas/snapshot.md §3). Records stand in the order of their ids, each in the leaf of its
+// id's hash, so that equal content gives equal bytes, and an id can't be there twice.
 
 internal import Codec
 internal import Policy
@@ -42,60 +42,64 @@ enum ChunkCodec {
         return writer.bytes
     }
 
-    static func policies(_ policies: [PolicyRecord]) -> [UInt8] {
-        var writer = begin(.policies)
-        writer.write(varint: UInt64(policies.count))
-        for policy in policies.sorted(by: { precedes($0.id, $1.id) }) {
-            writer.write(string: policy.id)
-            writer.write(string: policy.name)
-            writer.write(string: policy.kind)
-            switch policy.scope {
-            case .global: writer.write(u8: 0)
-            case .app(let id):
-                writer.write(u8: 1)
-                writer.write(string: id)
-            case .key(let id):
-                writer.write(u8: 2)
-                write(id, to: &writer)
-            }
-            writer.write(u8: policy.mode.rawValue)
-            writer.write(u8: policy.onError.rawValue)
-            writer.write(bool: policy.priority != nil)
-            if let priority = policy.priority {
-                writer.write(signed: Int64(priority))
-            }
-            writer.write(signed: policy.createdAt)
-            writer.write(varint: policy.sequence)
-            writer.write(bytes: policy.program)
-        }
+    /// A leaf of records in the order of their ids.
+    static func leaf(_ kind: ChunkKind, _ records: [[UInt8]]) -> [UInt8] {
+        var writer = begin(kind)
+        writer.write(varint: UInt64(records.count))
+        for record in records { writer.write(raw: record) }
         return writer.bytes
     }
 
-    static func apps(_ apps: [AppRecord]) -> [UInt8] {
-        var writer = begin(.apps)
-        writer.write(varint: UInt64(apps.count))
-        for app in apps.sorted(by: { precedes($0.id, $1.id) }) {
-            writer.write(string: app.id)
-            writer.write(string: app.name)
-            writer.write(string: app.organisation)
-            writer.write(string: app.tier)
-            write(app.tags, to: &writer)
-            writer.write(bool: app.isEnabled)
-            writer.write(varint: UInt64(app.keys.count))
-            for key in app.keys.sorted(by: { $0.id.precedes($1.id) }) {
-                write(key.id, to: &writer)
-                writer.write(string: key.name)
-                writer.write(raw: key.digest.bytes)
-                write(key.tags, to: &writer)
-                writer.write(signed: key.createdAt)
-                writer.write(bool: key.expiresAt != nil)
-                if let expiresAt = key.expiresAt {
-                    writer.write(signed: expiresAt)
-                }
-                writer.write(bool: key.isRevoked)
-            }
+    /// A policy as a leaf holds it.
+    static func record(_ policy: PolicyRecord) -> EncodedRecord {
+        var writer = ByteWriter(reservingCapacity: 128 + policy.program.count)
+        writer.write(string: policy.id)
+        writer.write(string: policy.name)
+        writer.write(string: policy.kind)
+        switch policy.scope {
+        case .global: writer.write(u8: 0)
+        case .app(let id):
+            writer.write(u8: 1)
+            writer.write(string: id)
+        case .key(let id):
+            writer.write(u8: 2)
+            write(id, to: &writer)
         }
-        return writer.bytes
+        writer.write(u8: policy.mode.rawValue)
+        writer.write(u8: policy.onError.rawValue)
+        writer.write(bool: policy.priority != nil)
+        if let priority = policy.priority {
+            writer.write(signed: Int64(priority))
+        }
+        writer.write(signed: policy.createdAt)
+        writer.write(varint: policy.sequence)
+        writer.write(bytes: policy.program)
+        return EncodedRecord(id: policy.id, bytes: writer.bytes)
+    }
+
+    /// An app with its keys as a leaf holds it.
+    static func record(_ app: AppRecord) -> EncodedRecord {
+        var writer = ByteWriter(reservingCapacity: 128 + 128 * app.keys.count)
+        writer.write(string: app.id)
+        writer.write(string: app.name)
+        writer.write(string: app.organisation)
+        writer.write(string: app.tier)
+        write(app.tags, to: &writer)
+        writer.write(bool: app.isEnabled)
+        writer.write(varint: UInt64(app.keys.count))
+        for key in app.keys.sorted(by: { $0.id.precedes($1.id) }) {
+            write(key.id, to: &writer)
+            writer.write(string: key.name)
+            writer.write(raw: key.digest.bytes)
+            write(key.tags, to: &writer)
+            writer.write(signed: key.createdAt)
+            writer.write(bool: key.expiresAt != nil)
+            if let expiresAt = key.expiresAt {
+                writer.write(signed: expiresAt)
+            }
+            writer.write(bool: key.isRevoked)
+        }
+        return EncodedRecord(id: app.id, bytes: writer.bytes)
     }
 
     private static func begin(_ kind: ChunkKind) -> ByteWriter {
@@ -174,78 +178,92 @@ enum ChunkCodec {
         return Int64(tokens)
     }
 
-    /// Appends the policies of one bucket.
-    static func readPolicies(
-        _ bytes: [UInt8],
-        bucket: Int,
-        of bucketCount: Int,
-        into policies: inout [PolicyRecord]
-    ) throws(CodecError) {
-        var reader = try begin(bytes, .policies)
-        var last: String?
-        for _ in 0..<(try reader.count(max: .max, bytesEach: 10)) {
-            let start = reader.offset
+    /// A record of a leaf and where its bytes are.
+    struct Slice<Record> {
+        let record: Record
+        let range: Range<Int>
+    }
+
+    /// The policies of one leaf.
+    static func readPolicies(_ bytes: [UInt8], at place: TreePlace) throws(CodecError) -> [Slice<PolicyRecord>] {
+        try readLeaf(bytes, .policies, at: place, bytesEach: 10, \.id) { reader throws(CodecError) in
             let id = try self.id(from: &reader)
-            try require(last.map { precedes($0, id) } ?? true, at: start)
-            try require(BucketCounts.bucket(of: id, count: bucketCount) == bucket, at: start)
-            last = id
             let name = try reader.string(max: SnapshotBounds.maxNameBytes)
             let kind = try reader.string(max: SnapshotBounds.maxNameBytes)
             let scope = try scope(from: &reader)
             let mode = try value(from: &reader) { RuleMode(rawValue: $0) }
             let onError = try value(from: &reader) { RuleErrorChoice(rawValue: $0) }
             let priority = try reader.bool() ? priority(from: &reader) : nil
-            policies.append(
-                PolicyRecord(
-                    id: id,
-                    name: name,
-                    kind: kind,
-                    scope: scope,
-                    mode: mode,
-                    onError: onError,
-                    priority: priority,
-                    createdAt: try reader.signed(),
-                    sequence: try reader.varint(),
-                    program: try reader.bytes(max: SnapshotBounds.maxProgramBytes)
-                )
+            return PolicyRecord(
+                id: id,
+                name: name,
+                kind: kind,
+                scope: scope,
+                mode: mode,
+                onError: onError,
+                priority: priority,
+                createdAt: try reader.signed(),
+                sequence: try reader.varint(),
+                program: try reader.bytes(max: SnapshotBounds.maxProgramBytes)
             )
         }
-        try reader.expectEnd()
     }
 
-    /// Appends the apps of one bucket.
-    static func readApps(
-        _ bytes: [UInt8],
-        bucket: Int,
-        of bucketCount: Int,
-        into apps: inout [AppRecord]
-    ) throws(CodecError) {
-        var reader = try begin(bytes, .apps)
-        var last: String?
-        for _ in 0..<(try reader.count(max: .max, bytesEach: 8)) {
-            let start = reader.offset
+    /// The apps of one leaf.
+    static func readApps(_ bytes: [UInt8], at place: TreePlace) throws(CodecError) -> [Slice<AppRecord>] {
+        try readLeaf(bytes, .apps, at: place, bytesEach: 8, \.id) { reader throws(CodecError) in
             let id = try self.id(from: &reader)
-            try require(last.map { precedes($0, id) } ?? true, at: start)
-            try require(BucketCounts.bucket(of: id, count: bucketCount) == bucket, at: start)
-            last = id
             let name = try reader.string(max: SnapshotBounds.maxNameBytes)
             let organisation = try reader.string(max: SnapshotBounds.maxNameBytes)
             let tier = try reader.string(max: SnapshotBounds.maxNameBytes)
             let tags = try tags(from: &reader)
             let isEnabled = try reader.bool()
-            apps.append(
-                AppRecord(
-                    id: id,
-                    name: name,
-                    organisation: organisation,
-                    tier: tier,
-                    tags: tags,
-                    isEnabled: isEnabled,
-                    keys: try keys(from: &reader)
-                )
+            return AppRecord(
+                id: id,
+                name: name,
+                organisation: organisation,
+                tier: tier,
+                tags: tags,
+                isEnabled: isEnabled,
+                keys: try keys(from: &reader)
             )
         }
+    }
+
+    /// The ids of a leaf's records and where their bytes are, whatever the kind.
+    static func slices(
+        _ bytes: [UInt8],
+        kind: ChunkKind,
+        at place: TreePlace
+    ) throws(CodecError) -> [(id: String, range: Range<Int>)] {
+        switch kind {
+        case .routes: []
+        case .policies: try readPolicies(bytes, at: place).map { ($0.record.id, $0.range) }
+        case .apps: try readApps(bytes, at: place).map { ($0.record.id, $0.range) }
+        }
+    }
+
+    private static func readLeaf<Record>(
+        _ bytes: [UInt8],
+        _ kind: ChunkKind,
+        at place: TreePlace,
+        bytesEach: Int,
+        _ id: (Record) -> String,
+        _ read: (inout ByteReader) throws(CodecError) -> Record
+    ) throws(CodecError) -> [Slice<Record>] {
+        var reader = try begin(bytes, kind)
+        let count = try reader.count(max: .max, bytesEach: bytesEach)
+        var slices: [Slice<Record>] = []
+        slices.reserveCapacity(count)
+        for _ in 0..<count {
+            let start = reader.offset
+            let record = try read(&reader)
+            try require(slices.last.map { precedes(id($0.record), id(record)) } ?? true, at: start)
+            try require(place.holds(FNV1a.hash(id(record))), at: start)
+            slices.append(Slice(record: record, range: start..<reader.offset))
+        }
         try reader.expectEnd()
+        return slices
     }
 
     private static func keys(from reader: inout ByteReader) throws(CodecError) -> [KeyRecord] {

@@ -21,8 +21,6 @@ public struct DiskError: Error, Equatable, Sendable {
         case close
         /// Putting the new file in the old one's place.
         case rename
-        /// The file is longer than anything we write.
-        case tooLong
     }
 
     /// What was refused.
@@ -51,44 +49,19 @@ enum Disk {
         }
     }
 
-    /// The whole file.
-    ///
-    /// - Returns: nil when there is no such file.
-    static func read(file name: String, in directory: String, maxBytes: Int) throws(DiskError) -> [UInt8]? {
-        let path = "\(directory)/\(name)"
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw DiskError(operation: .open, path: path, code: errno)
-        }
-        defer { _ = close(descriptor) }  // nothing was written
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else {
-            throw DiskError(operation: .read, path: path, code: errno)
-        }
-        guard status.st_size <= maxBytes else { throw DiskError(operation: .tooLong, path: path, code: 0) }
-        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-        var offset = 0
-        while offset < bytes.count {
-            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
-                unsafe Glibc.read(descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset)
-            }
-            if count < 0 {
-                guard errno == EINTR else { throw DiskError(operation: .read, path: path, code: errno) }
-                continue
-            }
-            guard count > 0 else { break }  // it became shorter meanwhile: the reader sees that it is cut
-            offset += count
-        }
-        return Array(bytes.prefix(offset))
-    }
+    /// Bytes that are written with one call.
+    private static let bufferBytes = 256 << 10
 
-    /// Puts a new file in an old one's place; after a failure the old one is as it was.
-    static func replace(file name: String, in directory: String, with bytes: [UInt8]) throws(DiskError) {
+    /// Puts a new file, written part by part, in an old one's place; after a failure the old one is as it was.
+    static func replace(
+        file name: String,
+        in directory: String,
+        withParts parts: some Sequence<[UInt8]>
+    ) throws(DiskError) {
         let path = "\(directory)/\(name)"
         let temporary = path + ".new"
         do throws(DiskError) {
-            try write(bytes, to: temporary)
+            try write(parts, to: temporary)
             guard unsafe rename(temporary, path) == 0 else {
                 throw DiskError(operation: .rename, path: path, code: errno)
             }
@@ -99,11 +72,24 @@ enum Disk {
         try synchronize(directory: directory)
     }
 
-    private static func write(_ bytes: [UInt8], to path: String) throws(DiskError) {
+    private static func write(_ parts: some Sequence<[UInt8]>, to path: String) throws(DiskError) {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw DiskError(operation: .open, path: path, code: errno) }
         do throws(DiskError) {
-            try write(bytes, to: descriptor, path)
+            var buffer: [UInt8] = []
+            buffer.reserveCapacity(bufferBytes)
+            for part in parts {
+                if buffer.count + part.count > bufferBytes {
+                    try write(buffer, to: descriptor, path)
+                    buffer.removeAll(keepingCapacity: true)
+                }
+                if part.count > bufferBytes {
+                    try write(part, to: descriptor, path)
+                } else {
+                    buffer += part
+                }
+            }
+            try write(buffer, to: descriptor, path)
             guard fsync(descriptor) == 0 else { throw DiskError(operation: .synchronize, path: path, code: errno) }
         } catch {
             _ = close(descriptor)  // the file is given up
@@ -136,5 +122,56 @@ enum Disk {
         guard fsync(descriptor) == 0 else {
             throw DiskError(operation: .synchronize, path: directory, code: errno)
         }
+    }
+}
+
+/// A file that is read in order, in parts; the descriptor lives and dies here.
+final class DiskReader {
+    /// The file's bytes when it was opened.
+    let size: Int
+    private let descriptor: Int32
+    private let path: String
+
+    /// Opens a file; nil when there is none.
+    static func open(file name: String, in directory: String) throws(DiskError) -> DiskReader? {
+        let path = "\(directory)/\(name)"
+        let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw DiskError(operation: .open, path: path, code: errno)
+        }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            let code = errno
+            _ = close(descriptor)  // nothing was written
+            throw DiskError(operation: .read, path: path, code: code)
+        }
+        return DiskReader(descriptor, path, size: Int(status.st_size))
+    }
+
+    private init(_ descriptor: Int32, _ path: String, size: Int) {
+        self.descriptor = descriptor
+        self.path = path
+        self.size = size
+    }
+
+    deinit { _ = close(descriptor) }  // nothing was written
+
+    /// The next bytes; fewer when the file ends.
+    func read(_ count: Int) throws(DiskError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var offset = 0
+        while offset < count {
+            let got = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe Glibc.read(descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset)
+            }
+            if got < 0 {
+                guard errno == EINTR else { throw DiskError(operation: .read, path: path, code: errno) }
+                continue
+            }
+            guard got > 0 else { return Array(bytes.prefix(offset)) }
+            offset += got
+        }
+        return bytes
     }
 }

@@ -10,80 +10,88 @@ public final class EnforcedApp: Sendable {
     public let id: String
     /// What policies read of it.
     public let subject: PolicyApp
-    /// What people call it.
-    public let name: String
     /// The organisation that owns it.
     public let organisation: String
-    /// Its tier; may be empty.
-    public let tier: String
-    /// Its tags.
-    public let tags: [String]
     /// A disabled app's keys open nothing.
     public let isEnabled: Bool
 
-    init(_ record: AppRecord) {
+    init(_ record: AppRecord, _ texts: TextPool) {
         id = record.id
-        name = record.name
-        organisation = record.organisation
-        tier = record.tier
-        tags = record.tags
+        organisation = texts.string(record.organisation)
         isEnabled = record.isEnabled
         subject = PolicyApp(
             id: record.id,
             name: record.name,
             tier: record.tier,
             organisation: record.organisation,
-            tags: record.tags
+            tags: record.tags,
+            texts: texts
         )
     }
 }
 
-/// A key of the snapshot, with the rules that its requests meet.
-public final class EnforcedKey: Sendable {
-    /// The id as the table has it.
-    public let keyID: KeyID
-    /// The id as text.
-    public let id: String
-    /// What policies read of it.
-    public let subject: PolicyKey
-    /// What people call it.
-    public let name: String
-    /// Its tags.
-    public let tags: [String]
-    /// The app that it belongs to.
-    public let app: EnforcedApp
-    /// SHA-256 of the secret.
-    public let digest: Digest
-    /// A revoked key opens nothing.
-    public let isRevoked: Bool
-    /// When it was made, in milliseconds since the Unix epoch.
-    public let createdAt: Int64
-    /// When it stops working, in milliseconds since the Unix epoch; nil for never.
-    public let expiresAt: Int64?
-    /// The policies of everyone, of the app and of the key, in the order in which they are decided.
-    public let rules: [Rule]
-    /// The least body size that an enforced rule admits, in bytes; nil when none of them says.
-    public let maxBodyBytes: Int?
+/// What does not change about a key while its record does not.
+final class KeyEntry: Sendable {
+    let keyID: KeyID
+    let id: String
+    let subject: PolicyKey
+    let app: EnforcedApp
+    let digest: Digest
+    let isRevoked: Bool
+    let createdAt: Int64
+    let expiresAt: Int64?
 
-    init(_ record: KeyRecord, app: EnforcedApp, rules: EffectiveRules) {
+    init(_ record: KeyRecord, app: EnforcedApp, _ texts: TextPool) {
         keyID = record.id
+        let bytes = record.id.bytes
+        id = String(decoding: bytes, as: UTF8.self)
         subject = PolicyKey(
-            id: record.id.bytes,
+            id: bytes,
             name: record.name,
             tags: record.tags,
-            createdAt: record.createdAt
+            createdAt: record.createdAt,
+            texts: texts
         )
-        id = String(decoding: record.id.bytes, as: UTF8.self)
-        name = record.name
-        tags = record.tags
         self.app = app
         digest = record.digest
         isRevoked = record.isRevoked
         createdAt = record.createdAt
         expiresAt = record.expiresAt
-        self.rules = rules.rules
-        maxBodyBytes = rules.maxBodyBytes
     }
+}
+
+/// A key of the snapshot, with the rules that its requests meet.
+///
+/// Two references: what the key is, and what applies to it in this version.
+public struct EnforcedKey: Sendable {
+    private let entry: KeyEntry
+    private let effective: EffectiveRules
+
+    init(_ entry: KeyEntry, _ effective: EffectiveRules) {
+        self.entry = entry
+        self.effective = effective
+    }
+
+    /// The id as the table has it.
+    public var keyID: KeyID { entry.keyID }
+    /// The id as text.
+    public var id: String { entry.id }
+    /// What policies read of it.
+    public var subject: PolicyKey { entry.subject }
+    /// The app that it belongs to.
+    public var app: EnforcedApp { entry.app }
+    /// SHA-256 of the secret.
+    public var digest: Digest { entry.digest }
+    /// A revoked key opens nothing.
+    public var isRevoked: Bool { entry.isRevoked }
+    /// When it was made, in milliseconds since the Unix epoch.
+    public var createdAt: Int64 { entry.createdAt }
+    /// When it stops working, in milliseconds since the Unix epoch; nil for never.
+    public var expiresAt: Int64? { entry.expiresAt }
+    /// The policies of everyone, of the app and of the key, in the order in which they are decided.
+    public var rules: [Rule] { effective.rules }
+    /// The least body size that an enforced rule admits, in bytes; nil when none of them says.
+    public var maxBodyBytes: Int? { effective.maxBodyBytes }
 
     /// Whether the key opens anything at a time, in milliseconds since the Unix epoch.
     public func isUsable(at now: Int64) -> Bool {

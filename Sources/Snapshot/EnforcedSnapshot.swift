@@ -1,8 +1,9 @@
 // What the gateway's loops hold: immutable, shared, and ready to be asked. Everything that can be worked out once is
-// worked out here, off the request path; a look-up allocates nothing.
+// worked out here, off the request path; a look-up allocates nothing. Versions share what they have in common, so a
+// change costs what changed, and two versions in memory are little more than one.
 
 public import Policy
-import Tokens
+public import Secrets
 
 /// A snapshot as it is enforced.
 public final class EnforcedSnapshot: Sendable {
@@ -13,76 +14,79 @@ public final class EnforcedSnapshot: Sendable {
     /// When it was compiled, in milliseconds since the Unix epoch.
     public let createdAt: Int64
     /// The models, by name.
-    public let models: [EnforcedModel]
+    public var models: [EnforcedModel] { routes.models }
     /// The providers, by id; each one's `index` is its place.
-    public let providers: [EnforcedProvider]
+    public var providers: [EnforcedProvider] { routes.providers }
     /// Keys in all.
     public var keyCount: Int { keys.count }
     /// Apps in all.
-    public let appCount: Int
+    public var appCount: Int { apps.reference.records }
     /// Policies in all.
-    public let policyCount: Int
+    public var policyCount: Int { policies.reference.records }
 
-    private let keys: [KeyID: EnforcedKey]
-    private let modelTable: NameTable
+    let routes: EnforcedRoutes
+    let policies: TreeNode<LoadedPolicy>
+    let apps: TreeNode<LoadedApp>
+    private let keys: KeyTable
+    private let book: RuleBook
 
-    /// Builds what a verified manifest and its content say.
-    public convenience init(
+    /// Builds what a manifest names.
+    ///
+    /// - Parameters:
+    ///   - manifest: verified.
+    ///   - previous: what is enforced now; whatever is equal is taken over. Any other snapshot serves, at a cost.
+    ///   - registry: the policy kinds that may occur; the same for `previous`.
+    ///   - chunks: gives the bytes of a digest, or nil; asked for what `previous` does not have.
+    /// - Throws: why it is refused: a chunk is missing or not what its digest or its layout says, ids repeat, a route
+    ///   leads nowhere, or a policy's kind or program is unknown here.
+    public init(
         manifest: Manifest,
-        content: SnapshotContent,
-        registry: PolicyRegistry = .standard
+        replacing previous: EnforcedSnapshot? = nil,
+        registry: PolicyRegistry = .standard,
+        chunks: (Digest) -> [UInt8]?
     ) throws(SnapshotError) {
-        try self.init(
-            version: manifest.version,
-            lineage: manifest.lineage,
-            createdAt: manifest.createdAt,
-            content: content,
-            registry: registry
-        )
+        version = manifest.version
+        lineage = manifest.lineage
+        createdAt = manifest.createdAt
+        (routes, policies, apps, keys, book) = try withoutActuallyEscaping(chunks) { chunks throws(SnapshotError) in
+            try Self.parts(manifest, previous, registry, chunks)
+        }
     }
 
     /// Builds a snapshot of content.
     ///
     /// - Parameters:
-    ///   - version: counts the changes of its lineage.
+    ///   - version: counts the changes of its lineage, 1 or more.
     ///   - lineage: 32 hex digits.
     ///   - createdAt: milliseconds since the Unix epoch.
     ///   - content: in any order.
     ///   - registry: the policy kinds that may occur.
     /// - Throws: when ids repeat, a route leads nowhere, or a policy's kind or program is unknown here.
-    public init(
+    public convenience init(
         version: UInt64,
         lineage: String,
         createdAt: Int64,
         content: SnapshotContent,
         registry: PolicyRegistry = .standard
     ) throws(SnapshotError) {
-        let book = try RuleBook(content.policies, registry)
-        self.version = version
-        self.lineage = lineage
-        self.createdAt = createdAt
-        appCount = content.apps.count
-        policyCount = book.count
-        keys = try Self.keys(of: content.apps, book)
-        providers = content.providers.sorted { precedes($0.id, $1.id) }.enumerated().map {
-            EnforcedProvider($0.element, index: $0.offset)
-        }
-        models = try Self.models(of: content.models, providers)
-        modelTable = NameTable(models.map(\.nameBytes))
+        let image = SnapshotImage(content)
+        let manifest = image.manifest(lineage: lineage, version: version, createdAt: createdAt)
+        try self.init(manifest: manifest, registry: registry) { image.chunks[$0] }
     }
 
     /// The key with an id; nil when there is none.
     ///
-    /// Costs one hash of two words, nothing is allocated.
+    /// Costs one look-up in a small table, nothing is allocated.
     public func key(_ id: KeyID) -> EnforcedKey? {
-        keys[id]
+        guard let slot = keys.find(id) else { return nil }
+        return EnforcedKey(slot.entry, slot.rules ?? book.shared)
     }
 
     /// The model with a name, compared byte by byte; nil when there is none.
     ///
     /// Costs one pass over the name, nothing is allocated.
     public func model(named name: Span<UInt8>) -> EnforcedModel? {
-        modelTable.index(of: name).map { models[$0] }
+        routes.modelTable.index(of: name).map { models[$0] }
     }
 
     /// The model with a name, compared byte by byte; nil when there is none.
@@ -90,73 +94,90 @@ public final class EnforcedSnapshot: Sendable {
         model(named: name.span)
     }
 
-    /// Calls `body` with each key, in no order.
-    ///
-    /// Costs time linear in the keys; for a change of lineage, not for a request.
+    /// All chunks by their digests, as they came; costs an entry for each.
+    public func chunks() -> [Digest: [UInt8]] {
+        var chunks = [routes.digest: routes.chunk]
+        policies.visit { chunks[$0.reference.digest] = $0.chunk }
+        apps.visit { chunks[$0.reference.digest] = $0.chunk }
+        return chunks
+    }
+
+    /// How many chunks it is made of; costs a visit to each.
+    public var chunkCount: Int {
+        var count = 1
+        policies.visit { _ in count += 1 }
+        apps.visit { _ in count += 1 }
+        return count
+    }
+
+    /// Calls `body` with each key, in no order; for a look at all of them, not for a request.
     public func forEachKey(_ body: (EnforcedKey) -> Void) {
-        for key in keys.values { body(key) }
+        for slot in keys.slots { body(EnforcedKey(slot.entry, slot.rules ?? book.shared)) }
     }
 
     /// All keys in the order of their ids, for people; not for a request.
     var sortedKeys: [EnforcedKey] {
-        keys.values.sorted { $0.keyID.precedes($1.keyID) }
+        var keys: [EnforcedKey] = []
+        keys.reserveCapacity(keyCount)
+        forEachKey { keys.append($0) }
+        return keys.sorted { $0.keyID.precedes($1.keyID) }
     }
 
-    private static func keys(of apps: [AppRecord], _ book: RuleBook) throws(SnapshotError) -> [KeyID: EnforcedKey] {
-        var keys: [KeyID: EnforcedKey] = [:]
-        keys.reserveCapacity(apps.reduce(0) { $0 + $1.keys.count })
-        for record in apps {
-            let app = EnforcedApp(record)
-            let inherited = book.rules(forApp: record.id)
-            for key in record.keys {
-                let rules = book.rules(forKey: key.id, app: record.id, inherited: inherited)
-                let replaced = keys.updateValue(EnforcedKey(key, app: app, rules: rules), forKey: key.id)
-                guard replaced == nil else { throw .duplicate(part: "keys", id: key.id.text) }
-            }
-        }
-        return keys
-    }
+    private typealias Parts = (
+        routes: EnforcedRoutes, policies: TreeNode<LoadedPolicy>, apps: TreeNode<LoadedApp>, keys: KeyTable,
+        book: RuleBook
+    )
 
-    private static func models(
-        of records: [ModelRecord],
-        _ providers: [EnforcedProvider]
-    ) throws(SnapshotError) -> [EnforcedModel] {
-        var byID: [String: EnforcedProvider] = [:]
-        for provider in providers where byID.updateValue(provider, forKey: provider.id) != nil {
-            throw .duplicate(part: "providers", id: provider.id)
+    private static func parts(
+        _ manifest: Manifest,
+        _ previous: EnforcedSnapshot?,
+        _ registry: PolicyRegistry,
+        _ chunks: @escaping (Digest) -> [UInt8]?
+    ) throws(SnapshotError) -> Parts {
+        let routes: EnforcedRoutes
+        if let known = previous?.routes, known.digest == manifest.routes.digest {
+            routes = known
+        } else {
+            let bytes = try SnapshotDecoder.verified(manifest.routes, chunks)
+            routes = try EnforcedRoutes(bytes, digest: manifest.routes.digest)
         }
-        var models: [EnforcedModel] = []
-        models.reserveCapacity(records.count)
-        var routeCount = 0
-        for record in records.sorted(by: { precedes($0.name, $1.name) }) {
-            if let last = models.last, last.name.utf8.elementsEqual(record.name.utf8) {
-                throw .duplicate(part: "models", id: record.name)
-            }
-            var routes: [EnforcedRoute] = []
-            for route in record.routes {
-                guard let provider = byID[route.providerID] else {
-                    throw .unknownProvider(model: record.name, provider: route.providerID)
+
+        var policyLoader = TreeLoader<LoadedPolicy>(chunks: chunks) { bytes, reference throws(SnapshotError) in
+            try SnapshotDecoder.policies(bytes, reference).map { slice in
+                TreeLoader.Leaf(range: slice.range, id: slice.record.id) { digest throws(SnapshotError) in
+                    try LoadedPolicy(slice.record, digest: digest, registry)
                 }
-                let upstreamModel = Array(route.upstreamModel.utf8)
-                let profile = ModelTable.profile(upstreamModel.span)
-                let encoding = record.encoding.flatMap { EncodingName(name: Array($0.utf8).span) }
-                routes.append(
-                    EnforcedRoute(
-                        provider: provider,
-                        upstreamModel: upstreamModel,
-                        upstreamModelText: route.upstreamModel,
-                        tokens: encoding.map(profile.counted) ?? profile,
-                        index: routeCount,
-                        weight: min(route.weight, SnapshotBounds.maxWeight)
-                    )
-                )
-                routeCount += 1
             }
-            guard routes.count <= SnapshotBounds.maxRoutes, routes.contains(where: { $0.weight > 0 }) else {
-                throw .noRoute(model: record.name)
-            }
-            models.append(EnforcedModel(record, routes: routes))
         }
-        return models
+        let policies = try policyLoader.load(manifest.policies, replacing: previous?.policies)
+        var book = previous?.book ?? RuleBook()
+        let affected = book.update(removed: policyLoader.removed, added: policyLoader.added)
+
+        let texts = TextPool()
+        var appLoader = TreeLoader<LoadedApp>(chunks: chunks) { bytes, reference throws(SnapshotError) in
+            try SnapshotDecoder.apps(bytes, reference).map { slice in
+                TreeLoader.Leaf(range: slice.range, id: slice.record.id) { digest throws(SnapshotError) in
+                    LoadedApp(slice.record, digest: digest, texts)
+                }
+            }
+        }
+        let apps = try appLoader.load(manifest.apps, replacing: previous?.apps)
+
+        var keys = previous?.keys ?? KeyTable()
+        let added = appLoader.added
+        try keys.update(
+            removed: appLoader.removed.lazy.flatMap { $0.keys.map(\.keyID) },
+            added: added.flatMap(book.slots)
+        )
+        if previous != nil {
+            let done = Set(added.map(\.id))
+            var ids = affected.apps
+            for key in affected.keys {
+                if let slot = keys.find(key) { ids.insert(slot.entry.app.id) }
+            }
+            let changed = ids.filter { !done.contains($0) }.compactMap(apps.app)
+            keys.replace(changed.flatMap(book.slots))
+        }
+        return (routes, policies, apps, keys, book)
     }
 }

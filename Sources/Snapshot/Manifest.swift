@@ -6,29 +6,38 @@ public import Secrets
 public enum ChunkKind: UInt8, Sendable, CaseIterable {
     /// Providers and models.
     case routes = 1
-    /// A bucket of policies.
+    /// Policies.
     case policies = 2
-    /// A bucket of apps with their keys.
+    /// Apps with their keys.
     case apps = 3
 }
 
-/// One chunk as the manifest names it.
+/// One chunk as the manifest or a page names it.
 public struct ChunkReference: Sendable, Equatable {
-    /// What it holds.
+    /// What it holds, or what the leaves under it hold.
     public let kind: ChunkKind
-    /// Which bucket of its kind; 0 for `routes`.
-    public let bucket: Int
+    /// Where it is in the tree of its kind.
+    let place: TreePlace
     /// SHA-256 of its bytes: its address.
     public let digest: Digest
     /// Its bytes.
     public let size: Int
+    /// Records in it or in the leaves under it; 0 for `routes`.
+    public let records: Int
+    /// Bytes of those records; 0 for `routes`.
+    public let recordBytes: Int
 
-    /// `routes`, `policies/<bucket>` or `apps/<bucket>`.
+    /// Whether it names further chunks in place of holding records.
+    public var isPage: Bool {
+        kind != .routes && !TreeShape.isLeaf(records: records, bytes: recordBytes, depth: place.depth)
+    }
+
+    /// `routes`, `policies` or `apps`, then `/` and the hex digits of its place unless it is the root.
     public var name: String {
         switch kind {
         case .routes: "routes"
-        case .policies: "policies/\(bucket)"
-        case .apps: "apps/\(bucket)"
+        case .policies: "policies" + place.suffix
+        case .apps: "apps" + place.suffix
         }
     }
 }
@@ -36,7 +45,7 @@ public struct ChunkReference: Sendable, Equatable {
 /// A snapshot's manifest, after its signature was found right.
 public struct Manifest: Sendable, Equatable {
     /// The format that this build writes.
-    public static let currentFormat: UInt8 = 1
+    public static let currentFormat: UInt8 = 2
 
     /// The layout's number.
     public let format: UInt8
@@ -48,12 +57,12 @@ public struct Manifest: Sendable, Equatable {
     public let createdAt: Int64
     /// Fingerprint of what compiled programs rely on; empty while no kind relies on anything.
     public let environment: [UInt8]
-    /// Over how many buckets policies and apps are spread.
-    public let bucketCounts: BucketCounts
-    /// All chunks: routes, the buckets of policies, the buckets of apps.
-    ///
-    /// Empty buckets share one digest, so there are fewer distinct chunks than entries here.
-    public let chunks: [ChunkReference]
+    /// Where providers and models are.
+    public let routes: ChunkReference
+    /// The root of the policies' tree.
+    public let policies: ChunkReference
+    /// The root of the apps' tree.
+    public let apps: ChunkReference
     /// The id of the key that signed.
     public let signingKeyID: [UInt8]
     /// Ed25519 over all bytes before it.

@@ -9,13 +9,22 @@ enum ManifestCodec {
     static let keyIDCount = 8
     static let signatureCount = 64
 
-    /// What the chunk at an index of the manifest's list holds.
-    static func place(ofChunk index: Int, _ buckets: BucketCounts) -> (ChunkKind, bucket: Int) {
-        switch index {
-        case 0: (.routes, 0)
-        case ...buckets.policies: (.policies, index - 1)
-        default: (.apps, index - 1 - buckets.policies)
-        }
+    /// Writes what a manifest says and signs it; its own signature is not looked at.
+    static func write(_ manifest: Manifest, signingKey: SigningKey) -> [UInt8] {
+        var writer = ByteWriter(reservingCapacity: 384)
+        writer.write(raw: magic)
+        writer.write(u8: manifest.format)
+        writer.write(raw: bytes(hex: manifest.lineage) ?? [])
+        writer.write(u64: manifest.version)
+        writer.write(u64: UInt64(bitPattern: manifest.createdAt))
+        writer.write(bytes: manifest.environment)
+        writer.write(varint: UInt64(manifest.routes.size))
+        writer.write(raw: manifest.routes.digest.bytes)
+        PageCodec.write(manifest.policies, to: &writer)
+        PageCodec.write(manifest.apps, to: &writer)
+        writer.write(raw: signingKey.verifyingKey.id)
+        writer.write(raw: signingKey.sign(writer.bytes))
+        return writer.bytes
     }
 
     /// Reads a manifest: who signed it and whether they did, then what it says.
@@ -55,25 +64,17 @@ enum ManifestCodec {
         guard version >= 1 else { throw CodecError(.invalid, offset: versionOffset) }
         let createdAt = Int64(bitPattern: try reader.u64())
         let environment = try reader.bytes(max: SnapshotBounds.maxEnvironmentBytes)
-        let buckets = try bucketCounts(from: &reader)
-        var chunks: [ChunkReference] = []
-        let chunkCount = 1 + buckets.policies + buckets.apps
-        // Each takes a digest and a size: no room is made for more than the rest can hold.
-        guard chunkCount <= reader.remaining / 33 else { throw CodecError(.truncated, offset: reader.offset) }
-        chunks.reserveCapacity(chunkCount)
-        var total = 0
-        for index in 0..<chunkCount {
-            let start = reader.offset
-            let size = try reader.varint()
-            guard size <= UInt64(SnapshotBounds.maxChunkBytes) else { throw CodecError(.tooLong, offset: start) }
-            total += Int(size)
-            guard total <= SnapshotBounds.maxTotalBytes else { throw CodecError(.tooLong, offset: start) }
-            guard let digest = Digest(bytes: try reader.raw(count: 32)) else {
-                throw CodecError(.invalid, offset: start)
-            }
-            let (kind, bucket) = place(ofChunk: index, buckets)
-            chunks.append(ChunkReference(kind: kind, bucket: bucket, digest: digest, size: Int(size)))
-        }
+        let routesSize = try PageCodec.number(from: &reader, max: SnapshotBounds.maxChunkBytes)
+        let routes = ChunkReference(
+            kind: .routes,
+            place: .root,
+            digest: try PageCodec.digest(from: &reader),
+            size: routesSize,
+            records: 0,
+            recordBytes: 0
+        )
+        let policies = try PageCodec.reference(from: &reader, kind: .policies, place: .root)
+        let apps = try PageCodec.reference(from: &reader, kind: .apps, place: .root)
         guard reader.offset <= keyIDOffset else { throw CodecError(.truncated, offset: reader.offset) }
         guard reader.offset == keyIDOffset else { throw CodecError(.trailingBytes, offset: reader.offset) }
         return Manifest(
@@ -82,22 +83,12 @@ enum ManifestCodec {
             version: version,
             createdAt: createdAt,
             environment: environment,
-            bucketCounts: buckets,
-            chunks: chunks,
+            routes: routes,
+            policies: policies,
+            apps: apps,
             signingKeyID: Array(bytes[keyIDOffset..<keyIDOffset + keyIDCount]),
             signature: signature
         )
-    }
-
-    /// Two bytes, the logarithms of the counts.
-    private static func bucketCounts(from reader: inout ByteReader) throws(CodecError) -> BucketCounts {
-        let start = reader.offset
-        let policies = try reader.u8()
-        let apps = try reader.u8()
-        guard policies < 32, apps < 32, let counts = BucketCounts(policies: 1 << policies, apps: 1 << apps) else {
-            throw CodecError(.invalid, offset: start)
-        }
-        return counts
     }
 }
 

@@ -3,17 +3,12 @@
 
 /// The bounds of snapshots; counts of bytes are of UTF-8.
 public enum SnapshotBounds {
-    /// The longest manifest: twice what the most chunks need.
-    public static let maxManifestBytes = 1 << 20
+    /// The longest manifest; one of this format has some 300 bytes.
+    public static let maxManifestBytes = 16 << 10
     /// The longest chunk.
     public static let maxChunkBytes = 16 << 20
-    /// The most that all chunks hold together.
+    /// The most that all records of a kind are together.
     public static let maxTotalBytes = 1 << 30
-    /// The longest last-known-good copy.
-    static let maxStoredBytes = maxTotalBytes + maxManifestBytes + 64 * maxBuckets
-    /// The most buckets that apps or policies are spread over; a power of two.
-    public static let maxBuckets = 4096
-
     /// The longest id of an app, policy or provider, at least 1; of 0-9, A-Z, a-z, `_`, `-`, `.` and `:`.
     public static let maxIDBytes = 64
     /// The longest name of anything, of an organisation, a tier or a policy kind.

@@ -1,28 +1,16 @@
-// A change that a share of the nodes enforces before the others: a signed notice beside a manifest, which names the
-// chunks that are others for the nodes in its audience. All nodes have one head and one version; which of them see the
-// notice's chunks is decided by each node itself, from its id, so that no message has to be sent to the right ones.
+// A change that a share of the nodes enforces before the others: a signed notice beside a manifest, which names another
+// root of the policies' tree for the nodes in its audience. All nodes have one head and one version; which of them
+// follow the notice is decided by each node itself, from its id, so that no message has to be sent to the right ones.
 
 internal import Codec
 public import Secrets
 
 /// A canary's notice, after its signature was found right.
 public struct SnapshotCanary: Sendable, Equatable {
-    /// A chunk of the manifest that is another for the audience.
-    public struct Replacement: Sendable, Equatable {
-        /// Its place in the manifest's list.
-        public let index: Int
-        /// SHA-256 of the bytes in its place.
-        public let digest: Digest
-        /// How many they are.
-        public let size: Int
-    }
-
     /// The format that this build writes.
     static let currentFormat: UInt8 = 1
     /// The longest notice.
     public static let maxBytes = 4096
-    /// The most chunks that one may replace.
-    static let maxReplacements = 64
     static let magic: [UInt8] = Array("WEIRCAN".utf8)
     static let idCount = 16
 
@@ -34,8 +22,8 @@ public struct SnapshotCanary: Sendable, Equatable {
     public let id: String
     /// The nodes whose ``rank(of:id:)`` is at most this are in it.
     public let threshold: UInt64
-    /// The chunks that differ, by ascending index.
-    public let replacements: [Replacement]
+    /// The root of the policies' tree as its nodes enforce it.
+    public let policies: ChunkReference
 
     /// Where a node stands between 0 and 2⁶⁴-1, for one canary: evenly spread, and the same on every machine.
     public static func rank(of nodeID: String, id: String) -> UInt64 {
@@ -74,17 +62,7 @@ public struct SnapshotCanary: Sendable, Equatable {
         version = try reader.u64()
         id = hex(try reader.raw(count: Self.idCount))
         threshold = try reader.u64()
-        var replacements: [Replacement] = []
-        for _ in 0..<(try reader.count(max: Self.maxReplacements, bytesEach: 34)) {
-            let start = reader.offset
-            let (index, size) = (try reader.varint(), try reader.varint())
-            guard index <= 2 * UInt64(SnapshotBounds.maxBuckets), size <= UInt64(SnapshotBounds.maxChunkBytes),
-                let digest = Digest(bytes: try reader.raw(count: 32)),
-                Int(index) > replacements.last?.index ?? -1
-            else { throw CodecError(.invalid, offset: start) }
-            replacements.append(Replacement(index: Int(index), digest: digest, size: Int(size)))
-        }
-        self.replacements = replacements
+        policies = try PageCodec.reference(from: &reader, kind: .policies, place: .root)
         guard reader.offset == end else {
             throw CodecError(reader.offset < end ? .trailingBytes : .truncated, offset: reader.offset)
         }
@@ -92,32 +70,17 @@ public struct SnapshotCanary: Sendable, Equatable {
 }
 
 extension Manifest {
-    /// What the nodes in a canary enforce: the same manifest with the canary's chunks.
-    ///
-    /// - Parameter canary: verified; of this lineage and version.
-    /// - Throws: when it names a place that the manifest does not have.
-    public func applying(_ canary: SnapshotCanary) throws(SnapshotError) -> Manifest {
-        var chunks = chunks
-        for replacement in canary.replacements {
-            guard chunks.indices.contains(replacement.index) else {
-                throw .malformed(part: "canary", CodecError(.invalid, offset: 0))
-            }
-            let old = chunks[replacement.index]
-            chunks[replacement.index] = ChunkReference(
-                kind: old.kind,
-                bucket: old.bucket,
-                digest: replacement.digest,
-                size: replacement.size
-            )
-        }
-        return Manifest(
+    /// What the nodes in a canary of this lineage and version enforce: the same manifest with the canary's policies.
+    public func applying(_ canary: SnapshotCanary) -> Manifest {
+        Manifest(
             format: format,
             lineage: lineage,
             version: version,
             createdAt: createdAt,
             environment: environment,
-            bucketCounts: bucketCounts,
-            chunks: chunks,
+            routes: routes,
+            policies: canary.policies,
+            apps: apps,
             signingKeyID: signingKeyID,
             signature: signature
         )
@@ -132,55 +95,47 @@ public struct EncodedCanary: Sendable, Equatable {
     public let chunks: [Digest: [UInt8]]
 }
 
-extension SnapshotEncoder {
-    /// Encodes and signs a canary that changes one policy.
+extension SnapshotImage {
+    /// Encodes and signs a canary that changes one policy of this image.
+    ///
+    /// Costs the leaf around the policy, and a look at each chunk.
     ///
     /// - Parameters:
-    ///   - policyID: the policy that differs.
-    ///   - policies: all policies as the canary's nodes enforce them, in any order.
-    ///   - base: the snapshot that it goes with, signed by the same key.
     ///   - id: 32 lower-case hex digits.
     ///   - threshold: see ``SnapshotCanary/threshold``.
-    ///   - signingKey: the key that signed `base`.
-    ///   - environment: the fingerprint in `base`.
-    /// - Returns: the notice and the chunk that it brings.
-    /// - Throws: when `base` is not this key's, or nodes could not read the chunk.
-    public static func encodeCanary(
-        changing policyID: String,
-        to policies: [PolicyRecord],
-        base: EncodedSnapshot,
+    ///   - policyID: the policy that differs.
+    ///   - policy: as the canary's nodes enforce it; nil when they do without it.
+    ///   - lineage: that of the manifest it goes with.
+    ///   - version: that of the manifest it goes with.
+    ///   - signingKey: the key that signs the manifest.
+    /// - Returns: the notice and the chunks that it brings.
+    /// - Throws: when no node could read it.
+    public func canary(
         id: String,
         threshold: UInt64,
-        signingKey: SigningKey,
-        environment: [UInt8] = []
+        changing policyID: String,
+        to policy: PolicyRecord?,
+        lineage: String,
+        version: UInt64,
+        signingKey: SigningKey
     ) throws(SnapshotError) -> EncodedCanary {
-        let manifest = try SnapshotDecoder.manifest(
-            base.manifest,
-            verifyingKey: signingKey.verifyingKey,
-            environment: environment
-        )
-        guard let lineage = bytes(hex: manifest.lineage), let idBytes = bytes(hex: id),
+        guard let lineageBytes = bytes(hex: lineage), let idBytes = bytes(hex: id),
             idBytes.count == SnapshotCanary.idCount
         else { preconditionFailure("a lineage and a canary's id are 32 hex digits") }
-        let count = manifest.bucketCounts.policies
-        let bucket = BucketCounts.bucket(of: policyID, count: count)
-        let chunk = ChunkCodec.policies(policies.filter { BucketCounts.bucket(of: $0.id, count: count) == bucket })
-        var assembly = SnapshotAssembly(manifest.bucketCounts)
-        try assembly.add(chunk, kind: .policies, bucket: bucket)
-        let digest = SHA256.digest(chunk)
+        var changed = self
+        try changed.replacePolicies([policyID: policy])
+        let manifest = changed.manifest(lineage: lineage, version: version, createdAt: 0)
         var writer = ByteWriter(reservingCapacity: 256)
         writer.write(raw: SnapshotCanary.magic)
         writer.write(u8: SnapshotCanary.currentFormat)
-        writer.write(raw: lineage)
-        writer.write(u64: manifest.version)
+        writer.write(raw: lineageBytes)
+        writer.write(u64: version)
         writer.write(raw: idBytes)
         writer.write(u64: threshold)
-        writer.write(varint: 1)
-        writer.write(varint: UInt64(1 + bucket))
-        writer.write(varint: UInt64(chunk.count))
-        writer.write(raw: digest.bytes)
+        PageCodec.write(manifest.policies, to: &writer)
         writer.write(raw: signingKey.verifyingKey.id)
         writer.write(raw: signingKey.sign(writer.bytes))
-        return EncodedCanary(notice: writer.bytes, chunks: [digest: chunk])
+        let new = changed.chunks.filter { chunks[$0.key] == nil }
+        return EncodedCanary(notice: writer.bytes, chunks: new)
     }
 }

@@ -27,7 +27,6 @@ public enum SnapshotDescription {
 
     private static func lines(_ manifest: Manifest, _ content: SnapshotContent) -> [DescriptionLine] {
         let content = content.canonical()
-        let distinct = Dictionary(manifest.chunks.map { ($0.digest, $0.size) }) { first, _ in first }
         var lines = [
             DescriptionLine(
                 "snapshot",
@@ -36,10 +35,14 @@ public enum SnapshotDescription {
                     ("lineage", .text(manifest.lineage)),
                     ("created_at", .time(manifest.createdAt)),
                     ("format", .number(Int64(manifest.format))),
-                    ("policy_buckets", .number(Int64(manifest.bucketCounts.policies))),
-                    ("app_buckets", .number(Int64(manifest.bucketCounts.apps))),
-                    ("chunks", .number(Int64(distinct.count))),
-                    ("bytes", .number(Int64(distinct.values.reduce(0, +)))),
+                    ("apps", .number(Int64(manifest.apps.records))),
+                    ("policies", .number(Int64(manifest.policies.records))),
+                    (
+                        "bytes",
+                        .number(
+                            Int64(manifest.routes.size + manifest.apps.recordBytes + manifest.policies.recordBytes)
+                        )
+                    ),
                 ]
             )
         ]

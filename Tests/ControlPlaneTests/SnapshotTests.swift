@@ -18,9 +18,13 @@ import Testing
         let manifest = try SnapshotDecoder.manifest(reply.response.body, verifyingKey: plane.signingKey.verifyingKey)
         #expect(reply.header("etag") == "\"\(manifest.lineage)-\(manifest.version)\"")
         var chunks: [Digest: [UInt8]] = [:]
-        for chunk in manifest.chunks {
-            let reply = try await plane.sendAsNode("GET", "/internal/v1/snapshot/chunks/\(chunk.digest.hex)")
-            chunks[chunk.digest] = reply.response.body
+        while true {
+            let missing = try SnapshotDecoder.missing(manifest) { chunks[$0] }
+            guard !missing.isEmpty else { break }
+            for chunk in missing {
+                let reply = try await plane.sendAsNode("GET", "/internal/v1/snapshot/chunks/\(chunk.digest.hex)")
+                chunks[chunk.digest] = reply.response.body
+            }
         }
         return (manifest, try SnapshotDecoder.content(manifest: manifest) { chunks[$0] })
     }
@@ -47,7 +51,12 @@ import Testing
         let (manifest, content) = try await fetch(plane)
         #expect(try await Int64(manifest.version) == plane.version())
         #expect(content.policies.count == 3)
-        let snapshot = try EnforcedSnapshot(manifest: manifest, content: content, registry: .standard)
+        let snapshot = try EnforcedSnapshot(
+            version: manifest.version,
+            lineage: manifest.lineage,
+            createdAt: manifest.createdAt,
+            content: content
+        )
         let parts = key.split(separator: "_")
         let keyID = try #require(KeyID(String(parts[1])))
         let enforced = try #require(snapshot.key(keyID))
@@ -204,10 +213,14 @@ import Testing
             }
             let manifest = try SnapshotDecoder.manifest(bytes, verifyingKey: plane.signingKey.verifyingKey)
             var chunks: [Digest: [UInt8]] = [:]
-            for chunk in manifest.chunks {
-                let reply = try await redis.command([Array("GET".utf8), RedisNames.chunk(chunk.digest)])
-                guard case .bulk(let bytes) = reply else { return nil }
-                chunks[chunk.digest] = bytes
+            while true {
+                let missing = try SnapshotDecoder.missing(manifest) { chunks[$0] }
+                guard !missing.isEmpty else { break }
+                for chunk in missing {
+                    let reply = try await redis.command([Array("GET".utf8), RedisNames.chunk(chunk.digest)])
+                    guard case .bulk(let bytes) = reply else { return nil }
+                    chunks[chunk.digest] = bytes
+                }
             }
             _ = try SnapshotDecoder.content(manifest: manifest) { chunks[$0] }
             return manifest.version

@@ -154,8 +154,7 @@ final class NodeFixture: Sendable {
             lineage: lineage,
             version: version,
             createdAt: createdAt ?? Int64(1_000 + version),
-            signingKey: other ?? key,
-            buckets: BucketCounts(policies: 2, apps: 16)
+            signingKey: other ?? key
         )
     }
 

@@ -145,16 +145,14 @@ enum Sample {
 
     static func encode(
         _ content: SnapshotContent,
-        version: UInt64 = 42,
-        buckets: BucketCounts? = nil
+        version: UInt64 = 42
     ) throws -> EncodedSnapshot {
         SnapshotEncoder.encode(
             content,
             lineage: lineage,
             version: version,
             createdAt: 1_769_000_000_000,
-            signingKey: try signingKey(),
-            buckets: buckets
+            signingKey: try signingKey()
         )
     }
 

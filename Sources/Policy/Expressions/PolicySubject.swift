@@ -12,14 +12,21 @@ public final class PolicyApp: Sendable {
     let organisation: Value
     let tags: Value
 
-    /// Makes an app.
-    public init(id: String, name: String = "", tier: String = "", organisation: String = "", tags: [String] = []) {
+    /// Makes an app; `texts` has what other apps said already, so that it is kept once.
+    public init(
+        id: String,
+        name: String = "",
+        tier: String = "",
+        organisation: String = "",
+        tags: [String] = [],
+        texts: TextPool = TextPool()
+    ) {
         self.id = Array(id.utf8)
         idValue = .string(ByteString(self.id))
-        self.name = .text(name)
-        self.tier = .text(tier)
-        self.organisation = .text(organisation)
-        self.tags = .list(tags.map { .text($0) })
+        self.name = texts.value(name)
+        self.tier = texts.value(tier)
+        self.organisation = texts.value(organisation)
+        self.tags = texts.list(tags)
     }
 }
 
@@ -39,11 +46,18 @@ public final class PolicyKey: Sendable {
     ///   - name: what people call it.
     ///   - tags: its tags.
     ///   - createdAt: milliseconds since the Unix epoch.
-    public init(id: [UInt8], name: String = "", tags: [String] = [], createdAt: Int64 = 0) {
+    ///   - texts: has what other keys said already, so that it is kept once.
+    public init(
+        id: [UInt8],
+        name: String = "",
+        tags: [String] = [],
+        createdAt: Int64 = 0,
+        texts: TextPool = TextPool()
+    ) {
         self.id = id
         idValue = .string(ByteString(id))
-        self.name = .text(name)
-        self.tags = .list(tags.map { .text($0) })
+        self.name = texts.value(name)
+        self.tags = texts.list(tags)
         self.createdAt = PolicyRequest.instant(milliseconds: createdAt)
     }
 }

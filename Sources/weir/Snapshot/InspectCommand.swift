@@ -7,6 +7,7 @@ import Policy
 import Secrets
 import Snapshot
 import Stack
+import Synchronization
 
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,7 +16,7 @@ struct InspectCommand: AsyncParsableCommand {
         discussion: """
             SOURCE is a node's data directory (.weir/dev/nodes/gateway-1), one of the snapshot files in it, or a \
             control plane's base URL on this machine (http://127.0.0.1:8096). Keys come from --deployment, or from \
-            WEIR_VERIFYING_KEY (hex) and WEIR_FLEET_TOKEN.
+            WEIR_VERIFYING_KEY (hex) and WEIR_FLEET_TOKEN. No secret is shown.
             """
     )
 
@@ -25,10 +26,28 @@ struct InspectCommand: AsyncParsableCommand {
     @Option(help: "The data directory of the weir dev that the snapshot belongs to.")
     var deployment = ".weir/dev"
 
+    @Flag(help: "Show every key with the rules that its requests meet, as a node builds them.")
+    var enforced = false
+
+    @Flag(help: "One JSON object a line.")
+    var json = false
+
+    @Option(help: "Print at most so many lines of each snapshot; 0 for all.")
+    var limit = 1000
+
+    @Option(help: "Ask the control plane as the node with this id would, which may be in a canary.")
+    var node: String?
+
+    func validate() throws {
+        guard limit >= 0 else { throw ValidationError("--limit must be 0 or more") }
+    }
+
     func run() async throws {
         let (verifyingKey, fleetToken) = try keys()
         if source.hasPrefix("http://") {
-            show(try await fetch(source.hasSuffix("/") ? String(source.dropLast()) : source, verifyingKey, fleetToken))
+            let base = source.hasSuffix("/") ? String(source.dropLast()) : source
+            let (manifest, chunks) = try await fetch(base, verifyingKey, fleetToken)
+            try show(manifest, chunks)
         } else {
             try showDisk(verifyingKey)
         }
@@ -67,55 +86,74 @@ struct InspectCommand: AsyncParsableCommand {
             case .whole(let stored):
                 isAnyWhole = true
                 Console.line("\(copy.file): whole, generation \(stored.generation)")
-                show((stored.manifest, stored.content))
+                try show(stored.manifest, stored.encoded.chunks)
             }
         }
         if !isAnyWhole { throw ExitCode(1) }
     }
 
+    /// Asks page by page, as a node does; every answer is bounded by what the signed manifest says of it.
     private func fetch(
         _ url: String,
         _ key: VerifyingKey,
         _ token: String
-    ) async throws -> (Manifest, SnapshotContent) {
-        func get(_ path: String) async throws -> [UInt8] {
+    ) async throws -> (Manifest, [Digest: [UInt8]]) {
+        func get(_ path: String, maxBytes: Int) async throws -> LoopbackResponse {
             let headers = [(name: "Authorization", value: "Bearer \(token)")]
-            let answer = try await LoopbackClient.send(LoopbackRequest("GET", url + path, headers: headers))
-            guard answer.status == 200 else { throw ValidationError("GET \(path): \(answer.status) \(answer.text)") }
-            return answer.body
+            let got = Mutex(0)
+            let answer = try await LoopbackClient.send(LoopbackRequest("GET", url + path, headers: headers)) { piece in
+                got.withLock { got in
+                    got += piece.count
+                    return got <= max(maxBytes, 64 << 10)
+                }
+            }
+            guard answer.status == 200 else {
+                throw ValidationError("GET \(path): \(answer.status) \(answer.text.prefix(1000))")
+            }
+            guard answer.end == .complete else {
+                throw ValidationError("GET \(path): the answer is cut off or too long")
+            }
+            return answer
         }
-        let manifest = try SnapshotDecoder.manifest(
-            try await get("/internal/v1/snapshot/manifest"),
-            verifyingKey: key
-        )
+        var path = "/internal/v1/snapshot/manifest"
+        if let node {
+            guard let id = node.addingPercentEncoding(withAllowedCharacters: .alphanumerics) else {
+                throw ValidationError("--node is no text")
+            }
+            path += "?node=\(id)"
+        }
+        let answer = try await get(path, maxBytes: SnapshotBounds.maxManifestBytes)
+        if answer.header("weir-canary-notice") != nil {
+            Console.line("the node is in a canary: some policies differ from these")
+        }
+        let manifest = try SnapshotDecoder.manifest(answer.body, verifyingKey: key)
         var chunks: [Digest: [UInt8]] = [:]
-        for reference in manifest.chunks where chunks[reference.digest] == nil {
-            chunks[reference.digest] = try await get("/internal/v1/snapshot/chunks/\(reference.digest.hex)")
+        while true {
+            let missing = try SnapshotDecoder.missing(manifest) { chunks[$0] }
+            guard !missing.isEmpty else { return (manifest, chunks) }
+            for chunk in missing {
+                let path = "/internal/v1/snapshot/chunks/\(chunk.digest.hex)"
+                let bytes = try await get(path, maxBytes: chunk.size).body
+                guard SHA256.digest(bytes) == chunk.digest else { throw SnapshotError.wrongDigest(chunk.name) }
+                chunks[chunk.digest] = bytes
+            }
         }
-        return (manifest, try SnapshotDecoder.content(manifest: manifest) { chunks[$0] })
     }
 
-    private func show(_ snapshot: (manifest: Manifest, content: SnapshotContent)) {
-        let (manifest, content) = snapshot
-        let created = Date(timeIntervalSince1970: Double(manifest.createdAt) / 1000).ISO8601Format()
-        let distinct = Dictionary(manifest.chunks.map { ($0.digest, $0.size) }) { first, _ in first }
-        Console.step("version", "\(manifest.version) of lineage \(manifest.lineage), format \(manifest.format)")
-        Console.step("compiled", created)
-        Console.step("signed by", hex(manifest.signingKeyID))
-        Console.step("chunks", "\(distinct.count) distinct, \(distinct.values.reduce(0, +)) bytes")
-        for provider in content.providers {
-            Console.step("provider", "\(provider.id)  \(provider.name)  \(provider.kind)  \(provider.baseURL)")
+    private func show(_ manifest: Manifest, _ chunks: [Digest: [UInt8]]) throws {
+        let lines: [String]
+        if enforced {
+            let snapshot = try EnforcedSnapshot(manifest: manifest) { chunks[$0] }
+            lines = json ? SnapshotDescription.jsonLines(snapshot) : SnapshotDescription.text(snapshot)
+        } else {
+            let content = try SnapshotDecoder.content(manifest: manifest) { chunks[$0] }
+            lines =
+                json
+                ? SnapshotDescription.jsonLines(manifest: manifest, content: content)
+                : SnapshotDescription.text(manifest: manifest, content: content)
         }
-        for model in content.models {
-            let routes = model.routes.map { "\($0.providerID)/\($0.upstreamModel) × \($0.weight)" }
-            Console.step("model", "\(model.name)  → \(routes.joined(separator: ", "))")
-        }
-        for app in content.apps {
-            let state = app.isEnabled ? "" : ", disabled"
-            Console.step("app", "\(app.id)  \(app.name), \(app.keys.count) keys\(state)")
-        }
-        for policy in content.policies {
-            Console.step("policy", "\(policy.id)  \(policy.name)  \(policy.kind)  \(policy.scope)  \(policy.mode)")
-        }
+        let shown = limit == 0 ? lines[...] : lines.prefix(limit)
+        for line in shown { Console.line(line) }
+        if shown.count < lines.count, !json { Console.line("… \(lines.count - shown.count) more; --limit 0 shows all") }
     }
 }

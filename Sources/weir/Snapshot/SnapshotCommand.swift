@@ -1,4 +1,4 @@
-// `weir snapshot inspect`: what a snapshot's manifest says, for people who wonder what a node was given.
+// `weir snapshot inspect`: what a node was given, for people who wonder; `weir snapshot bench`: what many apps cost.
 
 import ArgumentParser
 
@@ -6,6 +6,6 @@ struct SnapshotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
         abstract: "Look into snapshots.",
-        subcommands: [InspectCommand.self]
+        subcommands: [InspectCommand.self, SnapshotBenchCommand.self]
     )
 }

@@ -46,11 +46,14 @@ final class SnapshotKeeper: Sendable {
     private func look() async {
         do {
             if try await isBehind() {
-                let snapshot = try await compiler.compile()
+                let snapshot = try await compiler.compile(after: holder.current)
                 holder.accept(snapshot)
                 logger.debug(
                     "snapshot compiled",
-                    metadata: ["version": "\(snapshot.version)", "us": "\(snapshot.compileMicroseconds)"]
+                    metadata: [
+                        "version": "\(snapshot.version)", "us": "\(snapshot.compileMicroseconds)",
+                        "incremental": "\(snapshot.isIncremental)",
+                    ]
                 )
             }
             reason.withLock { $0 = nil }

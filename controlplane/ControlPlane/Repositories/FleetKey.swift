@@ -6,6 +6,9 @@ import Secrets
 
 /// The fleet's sealing key and its name.
 struct FleetKey: Sendable {
+    /// What the audit log calls it.
+    static let kind = "fleet_key"
+
     let key: SealingKey
     /// Says which key sealed a row: part of a digest of the key, which says nothing about it.
     let id: String
@@ -48,7 +51,7 @@ struct FleetKey: Sendable {
             return Outcome(
                 answer: .noContent,
                 action: "update",
-                kind: "fleet_key",
+                kind: Self.kind,
                 id: store.fleetKey.id,
                 before: nil,
                 after: nil

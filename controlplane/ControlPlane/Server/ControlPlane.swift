@@ -24,7 +24,7 @@ public final class ControlPlane: Sendable {
     let logger: Logger
     private let pool: PostgresPool
     private let redis: RedisClient
-    private let store: Store
+    let store: Store
     private let nodes: NodeRegistry
     let holder: SnapshotHolder
     private let keeper: SnapshotKeeper

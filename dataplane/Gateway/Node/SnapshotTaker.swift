@@ -40,6 +40,34 @@ final class SnapshotTaker {
         }
     }
 
+    /// An offer that was found worth taking, while its chunks come in.
+    private final class Taking {
+        let offer: Offer
+        let manifest: Manifest
+        /// nil when there is none for this node, or when it was given up.
+        private(set) var canary: SnapshotCanary?
+        var gathered: [Digest: [UInt8]]
+        private(set) var trouble: SnapshotRefusal?
+        /// It could not become good by another look.
+        private(set) var isCanaryBad = false
+
+        init(_ offer: Offer, _ manifest: Manifest, _ canary: SnapshotCanary?, _ gathered: [Digest: [UInt8]]) {
+            self.offer = offer
+            self.manifest = manifest
+            self.canary = canary
+            self.gathered = gathered
+        }
+
+        /// What all others enforce is better than what was enforced before: a canary that this node cannot enforce must
+        /// not keep it from the changes that come meanwhile.
+        func giveUpCanary(_ reason: String, isFinal: Bool) {
+            guard let canary else { return }
+            trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(reason)")
+            isCanaryBad = isFinal
+            self.canary = nil
+        }
+    }
+
     /// What is enforced, to be announced to the tracker and to the control plane.
     private(set) var enforced: SnapshotIdentity?
     /// The canary whose chunks are enforced with it.
@@ -53,11 +81,10 @@ final class SnapshotTaker {
     private let logger: Logger
     private let onHeldKeys: @Sendable (Set<KeyID>) -> Void
     private let onSnapshot: @Sendable (EnforcedSnapshot) -> Void
-    /// What the workers have, to compare a restored database with.
-    private var snapshot: EnforcedSnapshot?
     private var held = HeldRevocations(lineage: "", keys: [])
     private var gate = SnapshotGate()
-    private var chunks: [Digest: [UInt8]] = [:]
+    /// What is enforced; the next one takes over from it what is equal.
+    private var current: EnforcedSnapshot?
     /// Good chunks of a snapshot that was not whole; the next attempt need not fetch them again.
     private var spareChunks: [Digest: [UInt8]] = [:]
     private var inHand: Offer?
@@ -108,7 +135,9 @@ final class SnapshotTaker {
         loadHeld()
         for copy in store.copies(verifyingKey: configuration.verifyingKey) {
             do throws(SnapshotError) {
-                return try build(copy.manifest, copy.content, copy.encoded.chunks, nil, from: .disk)
+                let chunks = copy.encoded.chunks
+                let snapshot = try EnforcedSnapshot(manifest: copy.manifest, registry: registry) { chunks[$0] }
+                return enforce(snapshot, nil, from: .disk)
             } catch {
                 logger.error("a last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
             }
@@ -177,10 +206,10 @@ final class SnapshotTaker {
         case .refuse(let refusal): refuse(refusal)
         case .same:
             // A node that came from its disk has the version without the canary's chunks.
-            if let canary, canary.id != enforcedCanary { return fetchMissing(of: manifest, canary, offer) }
+            if let canary, enforcedCanary == nil { return gather(Taking(offer, manifest, canary, spareChunks)) }
             confirm(manifest.identity)
             end(.same)
-        case .take: fetchMissing(of: manifest, canary, offer)
+        case .take: gather(Taking(offer, manifest, canary, spareChunks))
         }
     }
 
@@ -194,29 +223,31 @@ final class SnapshotTaker {
         return canary
     }
 
-    /// Fetches what is named and not held; with a canary what it replaces too, since the copy on disk is without it.
-    private func fetchMissing(of manifest: Manifest, _ canary: SnapshotCanary?, _ offer: Offer) {
-        var held: [Digest: [UInt8]] = [:]
-        var missing: Set<ChunkFetch.Wanted> = []
-        let replacing: [ChunkReference]
+    /// Fetches what is known to be missing, then what its pages name, until all is there.
+    private func gather(_ taking: Taking) {
+        let gathered = taking.gathered
+        var missing: [ChunkReference]
         do throws(SnapshotError) {
-            replacing = try canary.map { canary throws(SnapshotError) in try manifest.applying(canary).chunks } ?? []
+            missing = try SnapshotDecoder.missing(taking.manifest, enforced: current) { gathered[$0] }
         } catch {
-            return refuse(SnapshotRefusal(error))
+            return condemn(taking.offer, SnapshotRefusal(error))
         }
-        for chunk in manifest.chunks + replacing {
-            if let bytes = chunks[chunk.digest] ?? spareChunks[chunk.digest] {
-                held[chunk.digest] = bytes
-            } else {
-                missing.insert(ChunkFetch.Wanted(digest: chunk.digest, byteCount: chunk.size))
+        if let canary = taking.canary {
+            do throws(SnapshotError) {
+                let changed = taking.manifest.applying(canary)
+                let named = Set(missing.map(\.digest))
+                missing += try SnapshotDecoder.missing(changed, enforced: current) { gathered[$0] }
+                    .filter { !named.contains($0.digest) }
+            } catch {
+                taking.giveUpCanary("\(error)", isFinal: true)
             }
         }
-        let fromMemory = UInt64(held.count)
-        let fetch = ChunkFetch(Array(missing), redis: redis(offer.source), control: control) { [weak self] outcome in
+        guard !missing.isEmpty else { return finish(taking) }
+        let wanted = missing.map { ChunkFetch.Wanted(digest: $0.digest, byteCount: $0.size) }
+        let fetch = ChunkFetch(wanted, redis: redis(taking.offer.source), control: control) { [weak self] outcome in
             guard let self else { return }
             self.fetch = nil
             self.shared.update { status in
-                status.chunksFromMemory += fromMemory
                 status.chunksFromRedis += outcome.fromRedis
                 status.chunksFromControl += outcome.fromControl
                 status.redisHits += outcome.fromRedis
@@ -224,88 +255,87 @@ final class SnapshotTaker {
                 status.controlHits += outcome.fromControl
                 status.controlMisses += outcome.controlMisses
             }
-            let gathered = held.merging(outcome.chunks) { _, new in new }
-            if let trouble = outcome.trouble {
-                self.spareChunks = gathered
-                return self.refuse(SnapshotRefusal(.missingChunk, trouble))
+            taking.gathered.merge(outcome.chunks) { _, new in new }
+            guard let trouble = outcome.trouble else { return self.gather(taking) }
+            if taking.canary != nil {
+                // Perhaps it is only the canary's that is missing.
+                taking.giveUpCanary(trouble, isFinal: false)
+                return self.gather(taking)
             }
-            self.finish(manifest, canary, offer, gathered)
+            self.spare(taking, trouble)
         }
         self.fetch = fetch
         fetch.start()
     }
 
-    private func finish(
-        _ manifest: Manifest,
-        _ canary: SnapshotCanary?,
-        _ offer: Offer,
-        _ gathered: [Digest: [UInt8]]
-    ) {
-        var trouble: SnapshotRefusal?
-        if let canary {
+    /// Keeps what came of a snapshot that is not whole.
+    private func spare(_ taking: Taking, _ trouble: String) {
+        let gathered = taking.gathered
+        do throws(SnapshotError) {
+            // Of this manifest alone, so that a row of such attempts does not fill the memory.
+            spareChunks = try SnapshotDecoder.present(taking.manifest, enforced: current) { gathered[$0] }
+        } catch {
+            return condemn(taking.offer, SnapshotRefusal(error))
+        }
+        refuse(SnapshotRefusal(.missingChunk, trouble))
+    }
+
+    private func finish(_ taking: Taking) {
+        let gathered = taking.gathered
+        let (manifest, source) = (taking.manifest, taking.offer.source)
+        let isNew = manifest.identity != enforced
+        var base = current
+        if isNew {
             do throws(SnapshotError) {
-                try build(from: try manifest.applying(canary), gathered, canary, offer)
-                return end(.swapped)
+                base = try EnforcedSnapshot(manifest: manifest, replacing: current, registry: registry) { gathered[$0] }
             } catch {
-                // What all others enforce is better than what was enforced before: a canary that this node cannot
-                // enforce must not keep it from the changes that come meanwhile.
-                trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(error)")
+                return condemn(taking.offer, SnapshotRefusal(error))
             }
         }
-        var outcome = Outcome.same
-        if manifest.identity != enforced {
+        guard let base else { preconditionFailure("what is enforced is there") }
+        var changed: EnforcedSnapshot?
+        if let canary = taking.canary {
             do throws(SnapshotError) {
-                try build(from: manifest, gathered, nil, offer)
-                outcome = .swapped
+                changed = try EnforcedSnapshot(
+                    manifest: manifest.applying(canary),
+                    replacing: base,
+                    registry: registry
+                ) { gathered[$0] }
             } catch {
-                trouble = SnapshotRefusal(error)
+                taking.giveUpCanary("\(error)", isFinal: true)
             }
         }
-        guard let trouble else { return end(outcome) }
-        // Every chunk is what its digest says, so a second look would find the same.
+        if isNew || changed != nil {
+            let reused = (changed ?? base).chunkCount - gathered.count
+            shared.update { $0.chunksFromMemory += UInt64(max(0, reused)) }
+            enforce(changed ?? base, taking.canary?.id, from: source)
+        }
+        // The copy on disk is the last one known to be good: without the canary, that is.
+        if isNew { store.save(manifest: taking.offer.manifest, of: base) }
+        guard let trouble = taking.trouble else { return end(.swapped) }
+        if taking.isCanaryBad { condemned = taking.offer.digest }
+        refuse(trouble, outcome: isNew ? .swapped : .refused)
+    }
+
+    /// Every chunk is what its digest says, so a second look would find the same.
+    private func condemn(_ offer: Offer, _ refusal: SnapshotRefusal) {
         condemned = offer.digest
         spareChunks = [:]
-        refuse(trouble, outcome: outcome == .swapped ? .swapped : .refused)
+        refuse(refusal)
     }
 
-    private func build(
-        from manifest: Manifest,
-        _ gathered: [Digest: [UInt8]],
-        _ canary: SnapshotCanary?,
-        _ offer: Offer
-    ) throws(SnapshotError) {
-        let content = try SnapshotDecoder.content(manifest: manifest) { digest in gathered[digest] }
-        try build(manifest, content, gathered, canary?.id, from: offer.source)
-        var stored = gathered
-        if canary != nil {
-            // The copy on disk is the last known good: without the canary, that is.
-            let base = try SnapshotDecoder.manifest(offer.manifest, verifyingKey: configuration.verifyingKey)
-            let named = Set(base.chunks.map(\.digest))
-            stored = gathered.filter { named.contains($0.key) }
-        }
-        store.save(manifest: offer.manifest, chunks: stored)
-    }
-
-    private func build(
-        _ manifest: Manifest,
-        _ content: SnapshotContent,
-        _ gathered: [Digest: [UInt8]],
-        _ canary: String?,
-        from source: SnapshotSource
-    ) throws(SnapshotError) {
-        let snapshot = try EnforcedSnapshot(manifest: manifest, content: content, registry: registry)
-        let identity = manifest.identity
-        chunks = gathered
+    private func enforce(_ snapshot: EnforcedSnapshot, _ canary: String?, from source: SnapshotSource) {
+        let identity = SnapshotIdentity(lineage: snapshot.lineage, version: snapshot.version)
+        holdRevocations(before: snapshot)
+        current = snapshot
         spareChunks = [:]
         condemned = nil
         lastRefused = nil
-        holdRevocations(before: snapshot)
-        self.snapshot = snapshot
         enforced = identity
         enforcedCanary = canary
-        gate.enforced(identity, createdAt: manifest.createdAt)
+        gate.enforced(identity, createdAt: snapshot.createdAt)
         onSnapshot(snapshot)
-        let createdAt = manifest.createdAt
+        let createdAt = snapshot.createdAt
         shared.update { status in
             status.version = identity.version
             status.lineage = identity.lineage
@@ -367,7 +397,7 @@ final class SnapshotTaker {
 
     /// Before another lineage is enforced: what the old one revoked stays refused, on disk first.
     private func holdRevocations(before restored: EnforcedSnapshot) {
-        guard let replaced = snapshot, replaced.lineage != restored.lineage else { return }
+        guard let replaced = current, replaced.lineage != restored.lineage else { return }
         let keys = HeldRevocations.needed(replacing: replaced, by: restored, held: held.keys)
         logger.warning(
             "another lineage: the database was restored",
