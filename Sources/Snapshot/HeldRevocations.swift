@@ -57,8 +57,8 @@ public struct HeldRevocations: Sendable, Equatable {
     ///
     /// - Throws: `DiskError`, or `SnapshotError` for a file that is not as it was written.
     public static func load(directory: String) throws -> HeldRevocations? {
-        let maxBytes = 128 + 16 * maxKeys
-        guard let bytes = try Disk.read(file: fileName, in: directory, maxBytes: maxBytes) else { return nil }
+        guard let file = try DiskReader.open(file: fileName, in: directory) else { return nil }
+        let bytes = try file.read(min(file.size, 128 + 16 * maxKeys))
         return try parsing("revocations") { () throws(CodecError) in try read(bytes) }
     }
 

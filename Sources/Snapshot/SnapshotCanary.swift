@@ -1,6 +1,6 @@
-// A change that a share of the nodes enforces before the others: a signed notice beside a manifest, which names other
-// policies for the nodes in its audience. All nodes have one head and one version; which of them enforce the notice's
-// policies is decided by each node itself, from its id, so that no message has to be sent to the right ones.
+// A change that a share of the nodes enforces before the others: a signed notice beside a manifest, which names another
+// root of the policies' tree for the nodes in its audience. All nodes have one head and one version; which of them
+// follow the notice is decided by each node itself, from its id, so that no message has to be sent to the right ones.
 
 internal import Codec
 public import Secrets
@@ -22,7 +22,7 @@ public struct SnapshotCanary: Sendable, Equatable {
     public let id: String
     /// The nodes whose ``rank(of:id:)`` is at most this are in it.
     public let threshold: UInt64
-    /// The root of the policies' tree that its nodes enforce in place of the manifest's.
+    /// The root of the policies' tree as its nodes enforce it.
     public let policies: ChunkReference
 
     /// Where a node stands between 0 and 2⁶⁴-1, for one canary: evenly spread, and the same on every machine.
@@ -70,9 +70,7 @@ public struct SnapshotCanary: Sendable, Equatable {
 }
 
 extension Manifest {
-    /// What the nodes in a canary enforce: the same manifest with the canary's policies.
-    ///
-    /// - Parameter canary: verified; of this lineage and version.
+    /// What the nodes in a canary of this lineage and version enforce: the same manifest with the canary's policies.
     public func applying(_ canary: SnapshotCanary) -> Manifest {
         Manifest(
             format: format,
@@ -93,38 +91,40 @@ extension Manifest {
 public struct EncodedCanary: Sendable, Equatable {
     /// The notice's bytes.
     public let notice: [UInt8]
-    /// The chunks that its snapshot does not have, by their digests.
+    /// The chunks that it brings, by their digests.
     public let chunks: [Digest: [UInt8]]
 }
 
 extension SnapshotImage {
-    /// Encodes and signs a canary that changes one policy.
+    /// Encodes and signs a canary that changes one policy of this image.
+    ///
+    /// Costs the leaf around the policy, and a look at each chunk.
     ///
     /// - Parameters:
-    ///   - policyID: the policy that differs.
-    ///   - policy: what it is for the canary's nodes; nil for none.
-    ///   - lineage: that of the manifest it goes with, 32 lower-case hex digits.
-    ///   - version: that of the manifest.
     ///   - id: 32 lower-case hex digits.
     ///   - threshold: see ``SnapshotCanary/threshold``.
+    ///   - policyID: the policy that differs.
+    ///   - policy: as the canary's nodes enforce it; nil when they do without it.
+    ///   - lineage: that of the manifest it goes with.
+    ///   - version: that of the manifest it goes with.
     ///   - signingKey: the key that signs the manifest.
     /// - Returns: the notice and the chunks that it brings.
-    /// - Throws: when nodes could not read the policy.
+    /// - Throws: when no node could read it.
     public func canary(
+        id: String,
+        threshold: UInt64,
         changing policyID: String,
         to policy: PolicyRecord?,
         lineage: String,
         version: UInt64,
-        id: String,
-        threshold: UInt64,
         signingKey: SigningKey
     ) throws(SnapshotError) -> EncodedCanary {
-        var changed = self
-        try changed.replacePolicies([policyID: policy])
-        let manifest = changed.manifest(lineage: lineage, version: version, createdAt: 0)
         guard let lineageBytes = bytes(hex: lineage), let idBytes = bytes(hex: id),
             idBytes.count == SnapshotCanary.idCount
         else { preconditionFailure("a lineage and a canary's id are 32 hex digits") }
+        var changed = self
+        try changed.replacePolicies([policyID: policy])
+        let manifest = changed.manifest(lineage: lineage, version: version, createdAt: 0)
         var writer = ByteWriter(reservingCapacity: 256)
         writer.write(raw: SnapshotCanary.magic)
         writer.write(u8: SnapshotCanary.currentFormat)
@@ -135,6 +135,7 @@ extension SnapshotImage {
         PageCodec.write(manifest.policies, to: &writer)
         writer.write(raw: signingKey.verifyingKey.id)
         writer.write(raw: signingKey.sign(writer.bytes))
-        return EncodedCanary(notice: writer.bytes, chunks: changed.chunks.filter { chunks[$0.key] == nil })
+        let new = changed.chunks.filter { chunks[$0.key] == nil }
+        return EncodedCanary(notice: writer.bytes, chunks: new)
     }
 }

@@ -31,13 +31,17 @@ import Testing
             program: try PolicyRegistry.standard.kind(named: "request_size")?
                 .compile(.object(["max_bytes": .integer(100)])) ?? []
         )
-        return try SnapshotEncoder.encodeCanary(
-            changing: policy.id,
-            to: [policy],
-            base: base,
+        let key = other ?? fixture.key
+        let manifest = try SnapshotDecoder.manifest(base.manifest, verifyingKey: fixture.key.verifyingKey)
+        let image = SnapshotImage(try SnapshotDecoder.content(manifest: manifest) { base.chunks[$0] })
+        return try image.canary(
             id: String(repeating: "c", count: 32),
             threshold: threshold,
-            signingKey: other ?? fixture.key
+            changing: policy.id,
+            to: policy,
+            lineage: manifest.lineage,
+            version: manifest.version,
+            signingKey: key
         )
     }
 
@@ -115,7 +119,6 @@ import Testing
         #expect(await eventually { store.load(verifyingKey: fixture.key.verifyingKey) != nil })
         let stored = try #require(store.load(verifyingKey: fixture.key.verifyingKey))
         #expect(stored.encoded == base)
-        #expect(stored.content.policies.isEmpty)
     }
 
     @Test func `does without one that it cannot enforce, and says so`() async throws {
@@ -142,8 +145,7 @@ import Testing
         let fixture = try await NodeFixture()
         let (writer, agent) = try await start(fixture)
         let base = fixture.snapshot(1)
-        let forger = SigningKey.generate()
-        let forged = try canary(fixture, fixture.snapshot(1, signedBy: forger), signedBy: forger)
+        let forged = try canary(fixture, base, signedBy: SigningKey.generate())
         writer.publish(base, lineage: NodeFixture.lineage, version: 1, canary: forged)
         #expect(await eventually { agent.status.refusal?.contains("signed by another key") == true })
         // The control plane has it as it was meant.

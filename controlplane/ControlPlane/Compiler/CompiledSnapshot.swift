@@ -1,5 +1,6 @@
 // One version of the configuration, compiled: what is given to nodes, and what the next version is made from.
 
+import Secrets
 import Snapshot
 
 /// A compiled configuration.
@@ -9,14 +10,14 @@ struct CompiledSnapshot: Sendable {
     /// When its version was made, in milliseconds since the Unix epoch.
     let createdAt: Int64
     let encoded: EncodedSnapshot
+    /// What a share of the nodes enforces in place of some of its policies; nil while no canary is open.
+    let canary: CompiledCanary?
+    /// false after a restore, until an admin has looked at it.
+    let isLineageConfirmed: Bool
     /// The chunks, to be changed into those of the next version.
     let image: SnapshotImage
     /// The scopes of the policies of single apps and keys, which go when their app does.
     let scopes: [String: PolicyScope]
-    /// What a share of the nodes enforces in place of some of its chunks; nil while no canary is open.
-    let canary: CompiledCanary?
-    /// false after a restore, until an admin has looked at it.
-    let isLineageConfirmed: Bool
     let counts: Counts
     let compileMicroseconds: Int64
     /// Made from the version before, not from all rows.

@@ -12,10 +12,13 @@ struct ConfigurationHead: Sendable {
     let lineage: String
     let changedAt: Int64
     let isLineageConfirmed: Bool
-    let canary: PostgresRow?
+    /// The open canary; nil when there is none.
+    let canary: Canary?
 
     static func read(_ session: PostgresConnection) async throws -> ConfigurationHead {
-        let rows = try await session.query("SELECT version, lineage, changed_at, lineage_confirmed FROM configuration")
+        let rows = try await session.query(
+            "SELECT version, lineage, changed_at, lineage_confirmed FROM configuration"
+        )
         guard let row = rows.first else {
             throw CompileError(resource: "configuration", id: "", reason: "its row is missing")
         }
@@ -24,7 +27,7 @@ struct ConfigurationHead: Sendable {
             lineage: hex(try row.bytes("lineage")),
             changedAt: try row.milliseconds("changed_at"),
             isLineageConfirmed: try row.bool("lineage_confirmed"),
-            canary: try await session.query(Canary.select).first
+            canary: try await Canary.find(in: session)
         )
     }
 }
@@ -123,7 +126,6 @@ struct ChangedRows: Sendable {
             case Key.kind: keyIDs.insert(id)
             case PolicyRow.kind: policyIDs.insert(id)
             case Provider.kind, Model.kind, FleetKey.kind: hasRoutes = true
-            case LineageKeeper.auditKind: break  // in the head
             default: return nil
             }
         }

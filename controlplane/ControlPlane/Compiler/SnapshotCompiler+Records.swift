@@ -72,6 +72,13 @@ extension SnapshotCompiler {
         )
     }
 
+    func compile(_ policy: PolicyRow) throws -> [UInt8] {
+        guard let kind = store.registry.kind(named: policy.policyKind) else {
+            throw CompileError(resource: "policy", id: policy.id, reason: "its kind is not registered here")
+        }
+        return try kind.compile(ConfigValue(policy.config))
+    }
+
     private func program(of policy: PolicyRow) throws -> [UInt8] {
         let cached = programs.withLock { $0[policy.id] }
         if let cached, cached.version == policy.version { return cached.program }
@@ -82,13 +89,6 @@ extension SnapshotCompiler {
             programs[policy.id] = CachedProgram(version: policy.version, program: program)
         }
         return program
-    }
-
-    func compile(_ policy: PolicyRow) throws -> [UInt8] {
-        guard let kind = store.registry.kind(named: policy.policyKind) else {
-            throw CompileError(resource: "policy", id: policy.id, reason: "its kind is not registered here")
-        }
-        return try kind.compile(ConfigValue(policy.config))
     }
 
     func providers(_ rows: RouteRows) throws -> [ProviderRecord] {

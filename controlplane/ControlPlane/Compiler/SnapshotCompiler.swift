@@ -66,29 +66,36 @@ final class SnapshotCompiler: Sendable {
                 createdAt: head.changedAt,
                 signingKey: signingKey
             ),
+            canary: try head.canary.map { try canary($0, of: parts.image, head) },
+            isLineageConfirmed: head.isLineageConfirmed,
             image: parts.image,
             scopes: parts.scopes,
-            canary: try head.canary.map { try canary(Canary($0), parts.image, head) },
-            isLineageConfirmed: head.isLineageConfirmed,
             counts: parts.counts,
             compileMicroseconds: Int64((clock.now - start) / .microseconds(1)),
             isIncremental: parts.isIncremental
         )
     }
 
-    /// The canary's side of a snapshot: the same policies but for the one that it changes.
-    private func canary(_ canary: Canary, _ image: SnapshotImage, _ head: ConfigurationHead) throws -> CompiledCanary {
+    /// The canary's side of a version: the same but for one policy.
+    private func canary(
+        _ canary: Canary,
+        of image: SnapshotImage,
+        _ head: ConfigurationHead
+    ) throws -> CompiledCanary {
         let isThere = canary.action != .delete && canary.policy.isEnabled
-        let encoded = try image.canary(
-            changing: canary.policy.id,
-            to: isThere ? try record(canary.policy, program: try compile(canary.policy)) : nil,
-            lineage: head.lineage,
-            version: head.version,
+        return CompiledCanary(
             id: canary.id,
             threshold: canary.threshold,
-            signingKey: signingKey
+            encoded: try image.canary(
+                id: canary.id,
+                threshold: canary.threshold,
+                changing: canary.policy.id,
+                to: isThere ? try record(canary.policy, program: try compile(canary.policy)) : nil,
+                lineage: head.lineage,
+                version: head.version,
+                signingKey: signingKey
+            )
         )
-        return CompiledCanary(id: canary.id, threshold: canary.threshold, encoded: encoded)
     }
 
     private struct Parts {

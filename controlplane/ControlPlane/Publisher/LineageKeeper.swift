@@ -11,9 +11,6 @@ import Telemetry
 
 /// Begins lineages; any thread.
 final class LineageKeeper: Sendable {
-    /// What the audit log calls it.
-    static let auditKind = "lineage"
-
     /// Somebody has seen a version of a lineage.
     struct Evidence: Sendable {
         let lineage: String
@@ -115,7 +112,7 @@ final class LineageKeeper: Sendable {
         let outcome = Outcome(
             answer: .noContent,
             action: "begin",
-            kind: LineageKeeper.auditKind,
+            kind: "lineage",
             id: hex(lineage),
             before: nil,
             after: ["witness": .string(evidence.witness), "seen_version": .integer(Int64(clamping: evidence.version))]

@@ -40,6 +40,34 @@ final class SnapshotTaker {
         }
     }
 
+    /// An offer that was found worth taking, while its chunks come in.
+    private final class Taking {
+        let offer: Offer
+        let manifest: Manifest
+        /// nil when there is none for this node, or when it was given up.
+        private(set) var canary: SnapshotCanary?
+        var gathered: [Digest: [UInt8]]
+        private(set) var trouble: SnapshotRefusal?
+        /// It could not become good by another look.
+        private(set) var isCanaryBad = false
+
+        init(_ offer: Offer, _ manifest: Manifest, _ canary: SnapshotCanary?, _ gathered: [Digest: [UInt8]]) {
+            self.offer = offer
+            self.manifest = manifest
+            self.canary = canary
+            self.gathered = gathered
+        }
+
+        /// What all others enforce is better than what was enforced before: a canary that this node cannot enforce must
+        /// not keep it from the changes that come meanwhile.
+        func giveUpCanary(_ reason: String, isFinal: Bool) {
+            guard let canary else { return }
+            trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(reason)")
+            isCanaryBad = isFinal
+            self.canary = nil
+        }
+    }
+
     /// What is enforced, to be announced to the tracker and to the control plane.
     private(set) var enforced: SnapshotIdentity?
     /// The canary whose chunks are enforced with it.
@@ -53,12 +81,10 @@ final class SnapshotTaker {
     private let logger: Logger
     private let onHeldKeys: @Sendable (Set<KeyID>) -> Void
     private let onSnapshot: @Sendable (EnforcedSnapshot) -> Void
-    /// What the workers have; the next one takes over from it what is equal.
-    private var snapshot: EnforcedSnapshot?
-    /// What nodes outside of a canary have, which is what lies on the disk; the same as `snapshot` without one.
-    private var stable: EnforcedSnapshot?
     private var held = HeldRevocations(lineage: "", keys: [])
     private var gate = SnapshotGate()
+    /// What is enforced; the next one takes over from it what is equal.
+    private var current: EnforcedSnapshot?
     /// Good chunks of a snapshot that was not whole; the next attempt need not fetch them again.
     private var spareChunks: [Digest: [UInt8]] = [:]
     private var inHand: Offer?
@@ -109,8 +135,9 @@ final class SnapshotTaker {
         loadHeld()
         for copy in store.copies(verifyingKey: configuration.verifyingKey) {
             do throws(SnapshotError) {
-                let built = try build(copy.manifest, replacing: nil, copy.encoded.chunks)
-                return enforce(built, stable: built, canary: nil, createdAt: copy.manifest.createdAt, from: .disk)
+                let chunks = copy.encoded.chunks
+                let snapshot = try EnforcedSnapshot(manifest: copy.manifest, registry: registry) { chunks[$0] }
+                return enforce(snapshot, nil, from: .disk)
             } catch {
                 logger.error("a last-known-good copy cannot be enforced", metadata: ["reason": "\(error)"])
             }
@@ -179,10 +206,10 @@ final class SnapshotTaker {
         case .refuse(let refusal): refuse(refusal)
         case .same:
             // A node that came from its disk has the version without the canary's chunks.
-            if let canary, canary.id != enforcedCanary { return gather(manifest, canary, offer, spareChunks) }
+            if let canary, enforcedCanary == nil { return gather(Taking(offer, manifest, canary, spareChunks)) }
             confirm(manifest.identity)
             end(.same)
-        case .take: gather(manifest, canary, offer, spareChunks)
+        case .take: gather(Taking(offer, manifest, canary, spareChunks))
         }
     }
 
@@ -197,26 +224,27 @@ final class SnapshotTaker {
     }
 
     /// Fetches what is known to be missing, then what its pages name, until all is there.
-    ///
-    /// With a canary that is two trees of policies: the copy on disk is the one without it.
-    private func gather(
-        _ manifest: Manifest,
-        _ canary: SnapshotCanary?,
-        _ offer: Offer,
-        _ gathered: [Digest: [UInt8]]
-    ) {
-        var missing: Set<ChunkFetch.Wanted> = []
+    private func gather(_ taking: Taking) {
+        let gathered = taking.gathered
+        var missing: [ChunkReference]
         do throws(SnapshotError) {
-            for (wanted, held) in wanted(manifest, canary) {
-                for chunk in try SnapshotDecoder.missing(wanted, enforced: held, chunks: { gathered[$0] }) {
-                    missing.insert(ChunkFetch.Wanted(digest: chunk.digest, byteCount: chunk.size))
-                }
-            }
+            missing = try SnapshotDecoder.missing(taking.manifest, enforced: current) { gathered[$0] }
         } catch {
-            return condemn(offer, SnapshotRefusal(error))
+            return condemn(taking.offer, SnapshotRefusal(error))
         }
-        guard !missing.isEmpty else { return finish(manifest, canary, offer, gathered) }
-        let fetch = ChunkFetch(Array(missing), redis: redis(offer.source), control: control) { [weak self] outcome in
+        if let canary = taking.canary {
+            do throws(SnapshotError) {
+                let changed = taking.manifest.applying(canary)
+                let named = Set(missing.map(\.digest))
+                missing += try SnapshotDecoder.missing(changed, enforced: current) { gathered[$0] }
+                    .filter { !named.contains($0.digest) }
+            } catch {
+                taking.giveUpCanary("\(error)", isFinal: true)
+            }
+        }
+        guard !missing.isEmpty else { return finish(taking) }
+        let wanted = missing.map { ChunkFetch.Wanted(digest: $0.digest, byteCount: $0.size) }
+        let fetch = ChunkFetch(wanted, redis: redis(taking.offer.source), control: control) { [weak self] outcome in
             guard let self else { return }
             self.fetch = nil
             self.shared.update { status in
@@ -227,98 +255,87 @@ final class SnapshotTaker {
                 status.controlHits += outcome.fromControl
                 status.controlMisses += outcome.controlMisses
             }
-            let gathered = gathered.merging(outcome.chunks) { _, new in new }
-            guard let trouble = outcome.trouble else { return self.gather(manifest, canary, offer, gathered) }
-            do throws(SnapshotError) {
-                // Of this manifest alone, so that a row of such attempts does not fill the memory.
-                var spare: [Digest: [UInt8]] = [:]
-                for (wanted, held) in self.wanted(manifest, canary) {
-                    spare.merge(try SnapshotDecoder.present(wanted, enforced: held) { gathered[$0] }) { _, new in new }
-                }
-                self.spareChunks = spare
-            } catch {
-                return self.condemn(offer, SnapshotRefusal(error))
+            taking.gathered.merge(outcome.chunks) { _, new in new }
+            guard let trouble = outcome.trouble else { return self.gather(taking) }
+            if taking.canary != nil {
+                // Perhaps it is only the canary's that is missing.
+                taking.giveUpCanary(trouble, isFinal: false)
+                return self.gather(taking)
             }
-            self.refuse(SnapshotRefusal(.missingChunk, trouble))
+            self.spare(taking, trouble)
         }
         self.fetch = fetch
         fetch.start()
     }
 
-    /// What is to be built, each with what it takes over from.
-    private func wanted(_ manifest: Manifest, _ canary: SnapshotCanary?) -> [(Manifest, EnforcedSnapshot?)] {
-        guard let canary else { return [(manifest, stable)] }
-        return [(manifest, stable), (manifest.applying(canary), snapshot)]
+    /// Keeps what came of a snapshot that is not whole.
+    private func spare(_ taking: Taking, _ trouble: String) {
+        let gathered = taking.gathered
+        do throws(SnapshotError) {
+            // Of this manifest alone, so that a row of such attempts does not fill the memory.
+            spareChunks = try SnapshotDecoder.present(taking.manifest, enforced: current) { gathered[$0] }
+        } catch {
+            return condemn(taking.offer, SnapshotRefusal(error))
+        }
+        refuse(SnapshotRefusal(.missingChunk, trouble))
     }
 
-    private func finish(
-        _ manifest: Manifest,
-        _ canary: SnapshotCanary?,
-        _ offer: Offer,
-        _ gathered: [Digest: [UInt8]]
-    ) {
-        let built: EnforcedSnapshot
-        do throws(SnapshotError) {
-            built = try build(manifest, replacing: stable, gathered)
-        } catch {
-            return condemn(offer, SnapshotRefusal(error))
-        }
-        var trouble: SnapshotRefusal?
-        var enforced = built
-        if let canary {
+    private func finish(_ taking: Taking) {
+        let gathered = taking.gathered
+        let (manifest, source) = (taking.manifest, taking.offer.source)
+        let isNew = manifest.identity != enforced
+        var base = current
+        if isNew {
             do throws(SnapshotError) {
-                enforced = try build(manifest.applying(canary), replacing: snapshot, gathered)
+                base = try EnforcedSnapshot(manifest: manifest, replacing: current, registry: registry) { gathered[$0] }
             } catch {
-                // What all others enforce is better than what was enforced before: a canary that this node cannot
-                // enforce must not keep it from the changes that come meanwhile.
-                trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(error)")
+                return condemn(taking.offer, SnapshotRefusal(error))
             }
         }
-        let isNews = manifest.identity != self.enforced || trouble == nil
-        if isNews {
-            let createdAt = manifest.createdAt
-            let name = trouble == nil ? canary?.id : nil
-            shared.update { $0.chunksFromMemory += UInt64(max(0, enforced.chunkCount - gathered.count)) }
-            enforce(enforced, stable: built, canary: name, createdAt: createdAt, from: offer.source)
-            store.save(manifest: offer.manifest, of: built)
+        guard let base else { preconditionFailure("what is enforced is there") }
+        var changed: EnforcedSnapshot?
+        if let canary = taking.canary {
+            do throws(SnapshotError) {
+                changed = try EnforcedSnapshot(
+                    manifest: manifest.applying(canary),
+                    replacing: base,
+                    registry: registry
+                ) { gathered[$0] }
+            } catch {
+                taking.giveUpCanary("\(error)", isFinal: true)
+            }
         }
-        guard let trouble else { return end(.swapped) }
-        condemn(offer, trouble, outcome: isNews ? .swapped : .refused)
+        if isNew || changed != nil {
+            let reused = (changed ?? base).chunkCount - gathered.count
+            shared.update { $0.chunksFromMemory += UInt64(max(0, reused)) }
+            enforce(changed ?? base, taking.canary?.id, from: source)
+        }
+        // The copy on disk is the last one known to be good: without the canary, that is.
+        if isNew { store.save(manifest: taking.offer.manifest, of: base) }
+        guard let trouble = taking.trouble else { return end(.swapped) }
+        if taking.isCanaryBad { condemned = taking.offer.digest }
+        refuse(trouble, outcome: isNew ? .swapped : .refused)
     }
 
     /// Every chunk is what its digest says, so a second look would find the same.
-    private func condemn(_ offer: Offer, _ refusal: SnapshotRefusal, outcome: Outcome = .refused) {
+    private func condemn(_ offer: Offer, _ refusal: SnapshotRefusal) {
         condemned = offer.digest
         spareChunks = [:]
-        refuse(refusal, outcome: outcome)
+        refuse(refusal)
     }
 
-    private func build(
-        _ manifest: Manifest,
-        replacing old: EnforcedSnapshot?,
-        _ gathered: [Digest: [UInt8]]
-    ) throws(SnapshotError) -> EnforcedSnapshot {
-        try EnforcedSnapshot(manifest: manifest, replacing: old, registry: registry) { gathered[$0] }
-    }
-
-    private func enforce(
-        _ new: EnforcedSnapshot,
-        stable: EnforcedSnapshot,
-        canary: String?,
-        createdAt: Int64,
-        from source: SnapshotSource
-    ) {
-        let identity = SnapshotIdentity(lineage: new.lineage, version: new.version)
+    private func enforce(_ snapshot: EnforcedSnapshot, _ canary: String?, from source: SnapshotSource) {
+        let identity = SnapshotIdentity(lineage: snapshot.lineage, version: snapshot.version)
+        holdRevocations(before: snapshot)
+        current = snapshot
         spareChunks = [:]
         condemned = nil
         lastRefused = nil
-        holdRevocations(before: new)
-        snapshot = new
-        self.stable = stable
         enforced = identity
         enforcedCanary = canary
-        gate.enforced(identity, createdAt: createdAt)
-        onSnapshot(new)
+        gate.enforced(identity, createdAt: snapshot.createdAt)
+        onSnapshot(snapshot)
+        let createdAt = snapshot.createdAt
         shared.update { status in
             status.version = identity.version
             status.lineage = identity.lineage
@@ -380,7 +397,7 @@ final class SnapshotTaker {
 
     /// Before another lineage is enforced: what the old one revoked stays refused, on disk first.
     private func holdRevocations(before restored: EnforcedSnapshot) {
-        guard let replaced = snapshot, replaced.lineage != restored.lineage else { return }
+        guard let replaced = current, replaced.lineage != restored.lineage else { return }
         let keys = HeldRevocations.needed(replacing: replaced, by: restored, held: held.keys)
         logger.warning(
             "another lineage: the database was restored",
