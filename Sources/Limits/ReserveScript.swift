@@ -30,7 +30,9 @@ public enum ReserveScript {
         guard !isPlain(claims) else { return plainCall(keys, claims) }
         let hasLease = needsLease(claims)
         var names = hasLease ? [keys.leases, keys.openReservations(of: holder)] : []
-        let isQuick = hasLease && claims.allSatisfy { $0.algorithm == .fixedWindow && $0.distinct == nil }
+        let isQuick = hasLease && claims.allSatisfy { claim in
+            (claim.algorithm == .fixedWindow || claim.algorithm == .concurrency) && claim.distinct == nil
+        }
         var arguments = hasLease ? [holder.name, id.name] : [[], []]
         arguments.append([isQuick ? UInt8(ascii: "1") : UInt8(ascii: "0")])
         for claim in claims {

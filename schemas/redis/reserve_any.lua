@@ -3,8 +3,8 @@
 --
 -- KEYS   with a lease: leases, the node's open reservations. Then per claim its counter, and when it bounds distinct
 --        values: how many were made in this window, and the counter that further values share. No two claims share one
--- ARGV   holder, id: of the lease; both empty without one. 1 when there is a lease, all claims are of kind l, and none
---        bounds distinct values, else 0. Then per claim
+-- ARGV   holder, id: of the lease; both empty without one. 1 when there is a lease, all claims are of kind l or c,
+--        and none bounds distinct values, else 0. Then per claim
 --          kind      l, s, b or c
 --          leased    1 when the charge can be returned, else 0
 --          cost      0...2^53
@@ -26,39 +26,50 @@
 local keys, argv = KEYS, ARGV
 local holder, id = argv[1], argv[2]
 
--- Fixed windows that have begun, under a lease that is fresh: half the time of what follows. Charges first; whatever is
--- not as expected is taken back and left to what follows.
+-- Fixed windows that have begun, and places, under a lease that is fresh: half the time of what follows. Charges first;
+-- whatever is not as expected is taken back and left to what follows.
 if argv[3] == '1' then
-  local count = #keys - 2
-  local first = call('PEXPIRETIME', keys[3])
-  local now = first - call('PTTL', keys[3])
-  local deadline = first > 0 and (call('ZSCORE', keys[1], holder) or 0) + 0 or 0
-  local plain = deadline >= now + 4000 and deadline <= now + LEASE
+  local count, now, first = #keys - 2, nil, nil
+  if argv[4] == 'l' then
+    -- Cheaper than TIME, and both are needed anyway or nearly so.
+    first = call('PEXPIRETIME', keys[3])
+    now = first - call('PTTL', keys[3])
+  else
+    local time = call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  local deadline = (call('ZSCORE', keys[1], holder) or 0) + 0
+  local usual = deadline >= now + 4000 and deadline <= now + LEASE
   local reply = count == 1 and {0, now, 0, 0, 0} or {0, now, 0, 0, 0, 0, 0, 0}
   local charged, fault, record = 0, nil, ''
-  for i = 1, plain and count or 0 do
+  for i = 1, usual and count or 0 do
     local key, arg = keys[i + 2], 6 * i - 2
-    local limit, window = argv[arg + 3] + 0, argv[arg + 4] + 0
-    local last = i == 1 and first or call('PEXPIRETIME', key)
-    plain = last - now < window and last > 0 and limit >= 0
-    if not plain then break end
+    local limit, is_window = argv[arg + 3] + 0, argv[arg] == 'l'
+    local last, reset = 0, 0
+    if is_window then
+      last = i == 1 and first or call('PEXPIRETIME', key)
+      reset = last + 1 - now
+    end
+    usual = limit >= 0 and (not is_window or last > 0 and reset <= argv[arg + 4] + 0)
+    if not usual then break end
     local used = redis.pcall('INCRBY', key, argv[arg + 2])
     if type(used) ~= 'number' then
       fault = used
       break
     end
     charged = i
-    if used > limit or used < 0 then
-      plain = false
-      break
-    end
+    usual = used <= limit and used >= 0
+    if not usual then break end
+    if not is_window then call('PEXPIRE', key, '2764800000') end
     local suffix = string.sub(key, #keys[1])
     record = record .. pack('>BI2c0i8i8', argv[arg + 1] + 1, #suffix, suffix, argv[arg + 2], last)
-    reply[3 * i], reply[3 * i + 1], reply[3 * i + 2] = limit - used, last + 1 - now, last
+    reply[3 * i], reply[3 * i + 1], reply[3 * i + 2] = limit - used, reset, last
   end
-  -- There already: sent again.
-  if plain and not fault and call('HSETNX', keys[2], id, record) == 1 then return reply end
-  for i = 1, charged do call('DECRBY', keys[i + 2], argv[6 * i]) end
+  -- It may be there already: sent again.
+  if usual and not fault and call('HSETNX', keys[2], id, record) == 1 then return reply end
+  for i = 1, charged do
+    if call('DECRBY', keys[i + 2], argv[6 * i]) <= 0 and argv[6 * i - 2] == 'c' then call('DEL', keys[i + 2]) end
+  end
   if fault then return fault end
 end
 
