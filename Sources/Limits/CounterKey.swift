@@ -107,9 +107,14 @@ enum Decimal {
     /// The digits, with a minus sign where it belongs; no `String` on the way.
     static func append(_ value: Int64, to bytes: inout [UInt8]) {
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        append(unsigned: value.magnitude, to: &bytes)
+    }
+
+    /// The digits.
+    static func append(unsigned value: UInt64, to bytes: inout [UInt8]) {
         // Backwards into place, because dividing by a constant 10 is far cheaper than by a running power of it.
         var digits = [20 of UInt8](repeating: 0)
-        var rest = value.magnitude
+        var rest = value
         var first = 20
         repeat {
             first -= 1

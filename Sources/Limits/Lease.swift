@@ -41,7 +41,7 @@ public struct ReservationID: Hashable, Sendable {
         name.reserveCapacity(24)
         Decimal.append(Int64(worker), to: &name)
         name.append(UInt8(ascii: "."))
-        Decimal.append(Int64(bitPattern: number), to: &name)
+        Decimal.append(unsigned: number, to: &name)
         return name
     }
 }

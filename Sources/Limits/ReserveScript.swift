@@ -15,9 +15,6 @@ public enum ReserveScript {
     /// Whether a charge of these can be returned later, so that the reservation must be settled or released.
     public static func needsLease(_ claims: [LimitClaim]) -> Bool { claims.contains { $0.isReturnable } }
 
-    /// The most elements of a reply, for the connection's bound.
-    public static func replyCount(claims: [LimitClaim]) -> Int { 2 + (isPlain(claims) ? 2 : 3) * claims.count }
-
     /// The call that reserves.
     ///
     /// Sent again with the same id, it is answered again and not charged again, as long as the reservation is open;
@@ -33,7 +30,11 @@ public enum ReserveScript {
         guard !isPlain(claims) else { return plainCall(keys, claims) }
         let hasLease = needsLease(claims)
         var names = hasLease ? [keys.leases, keys.openReservations(of: holder)] : []
+        let isQuick = hasLease && claims.allSatisfy { claim in
+            (claim.algorithm == .fixedWindow || claim.algorithm == .concurrency) && claim.distinct == nil
+        }
         var arguments = hasLease ? [holder.name, id.name] : [[], []]
+        arguments.append([isQuick ? UInt8(ascii: "1") : UInt8(ascii: "0")])
         for claim in claims {
             let window = claim.windowMilliseconds
             names.append(keys.key(claim.algorithm, counter: claim.counter, windowMilliseconds: window))
@@ -98,13 +99,13 @@ public enum ReserveScript {
     /// - Returns: the outcome, each state within its claim's bounds.
     /// - Throws: when the script cannot have said it.
     public static func outcome(of integers: [Int64], claims: [LimitClaim]) throws(LimitsError) -> ReserveOutcome {
-        guard integers.count == replyCount(claims: claims) else { throw .wrongCount }
+        let isPlain = isPlain(claims)
+        guard integers.count == 2 + (isPlain ? 2 : 3) * claims.count else { throw .wrongCount }
         let refused = integers[0]
         let now = integers[1]
         guard (0...Int64(claims.count)).contains(refused), claims.isEmpty || (1...maxCount).contains(now) else {
             throw .outOfBounds
         }
-        let isPlain = isPlain(claims)
         var states: [LimitState] = []
         states.reserveCapacity(claims.count)
         for (index, claim) in claims.enumerated() {

@@ -38,7 +38,9 @@ import Testing
         let claim = makeClaim("t", limit: 500, window: 31 * 86_400_000, unit: .tokens)
         for _ in 0..<500 { #expect(try node.reserve([claim]).isAdmitted) }
         try node.lapse()
-        #expect(try (0..<4).map { _ in try other.renew().returned } == [200, 200, 100, 0])
+        let returned = try (0..<4).map { _ in try other.renew().returned }
+        #expect(returned.allSatisfy { $0 <= 200 } && returned.reduce(0, +) == 500, "\(returned)")
+        #expect(returned[3] == 0)
         #expect(try node.value(claim) == .text("0"))
     }
 

@@ -58,15 +58,16 @@ private func text(_ bytes: [[UInt8]]) -> [String] { bytes.map { String(decoding:
             ]
         )
         let expected = """
-            n1.b7 3.18446744073709551615 l 0 1 100 60000 9 b 1 70 1000000000 86400000 0 625 54 27000 \
+            n1.b7 3.18446744073709551615 0 l 0 1 100 60000 9 b 1 70 1000000000 86400000 0 625 54 27000 \
             s 0 1 -101 1000 0 c 1 1 8 0 0
             """
         #expect(text(call.arguments).joined(separator: " ") == expected)
         // Without anything to return there is no lease.
-        #expect(text(Array(makeCall([claims[0]]).arguments.prefix(3))) == ["", "", "l"])
+        #expect(text(Array(makeCall([claims[0]]).arguments.prefix(4))) == ["", "", "0", "l"])
         #expect(makeCall([claims[0]]).keys.count == 3)
         #expect(makeCall([makeClaim(limit: 1)]).script == .reserve)
-        #expect(makeCall([makeClaim(limit: 1, unit: .tokens)]).script == .reserveAny)
+        let tokens = makeCall([makeClaim(limit: 1), makeClaim("t", limit: 1, unit: .tokens)])
+        #expect(tokens.script == .reserveAny && text(tokens.arguments)[2] == "1")
     }
 
     @Test(arguments: [

@@ -142,16 +142,19 @@ import Testing
         #expect(try node.value(claim) == .text("9007199254740991"))
     }
 
-    @Test(arguments: [0, 1]) func `answers an error and charges nothing when a counter is no counter`(at index: Int)
-        throws
-    {
-        let claims = [makeClaim("a", limit: 10), makeClaim("b", limit: 10)]
+    @Test(arguments: [0, 1], [LimitUnit.requests, .tokens])
+    func `answers an error and charges nothing when a counter is no counter`(at index: Int, unit: LimitUnit) throws {
+        let claims = ["a", "b"].map { makeClaim($0, limit: 10, window: 31 * 86_400_000, unit: unit) }
         let other = claims[1 - index]
         _ = try node.reserve([other])
         let key = node.key(claims[index])
-        for (squat, text) in [(["RPUSH", "x"], "WRONGTYPE"), (["SET", "garbage"], "not an integer")] {
+        for (squat, text, isExpiring) in [
+            (["RPUSH", "x"], "WRONGTYPE", false), (["SET", "garbage"], "not an integer", false),
+            (["RPUSH", "x"], "WRONGTYPE", true), (["SET", "garbage"], "not an integer", true),
+        ] {
             _ = try node.redis.command([Array("DEL".utf8), key])
             _ = try node.redis.command([Array(squat[0].utf8), key, Array(squat[1].utf8)])
+            if isExpiring { _ = try node.redis.command([Array("PEXPIRE".utf8), key, Array("1000".utf8)]) }
             let reply = try node.run(
                 ReserveScript.call(app: node.app, claims: claims, holder: node.holder, id: node.makeID())
             )

@@ -13,29 +13,35 @@
 -- Also there: `d:` how many new counters a window has seen, `n` leases, `o:` open reservations (and a field without a
 -- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `m:` merges done. docs/limits.md has it all.
 --
--- Functions are made anew in each run, 0.15 us each: those that few runs need are made by library().
+-- Functions are made anew in each run, 0.15 us each, so they are made only when one of them is needed.
 
 local call = redis.call
 local pack, unpack_bytes = struct.pack, struct.unpack
 local LEASE, KEEP, DAY, EXACT = 7000, 2764800000, 86400000, 9007199254740992
 
--- The level of a bucket now.
-local function fill(value, now, refill, price, capacity)
-  if not value then return capacity end
-  local level, at, _, old = unpack_bytes('>i8i8i8i8', value)
-  if old ~= price then level = math.floor(level / old * price) end
-  if now > at then level = level + (now - at) * refill end
-  return math.min(level, capacity)
-end
-
--- Writes a bucket, which is gone when it is full again.
-local function pour(key, level, now, refill, price, capacity)
-  level = math.max(level, -EXACT)
-  call('SET', key, pack('>i8i8i8i8i8', level, now, refill, price, capacity),
-    'PXAT', now + math.ceil((capacity - level) / refill) + 1)
-end
-
 local function library()
+  -- ms since the epoch.
+  local function clock()
+    local time = call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+
+  -- The level of a bucket now.
+  local function fill(value, now, refill, price, capacity)
+    if not value then return capacity end
+    local level, at, _, old = unpack_bytes('>i8i8i8i8', value)
+    if old ~= price then level = math.floor(level / old * price) end
+    if now > at then level = level + (now - at) * refill end
+    return math.min(level, capacity)
+  end
+
+  -- Writes a bucket, which is gone when it is full again.
+  local function pour(key, level, now, refill, price, capacity)
+    level = math.max(level, -EXACT)
+    call('SET', key, pack('>i8i8i8i8i8', level, now, refill, price, capacity),
+      'PXAT', now + math.ceil((capacity - level) / refill) + 1)
+  end
+
   -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
   local function reject()
     error({err = 'ERR value is not an integer or out of range'})
@@ -48,7 +54,8 @@ local function library()
     local head, total = unpack_bytes('>i8i8', value)
     local shift = current - head
     if shift > 50 then return string.rep('\0', 408), 0 end
-    -- A clock that was set back takes the slots with it: they grow old from where they are now.
+    -- A clock that was set back takes the slots with it: they grow old from where they are now. Who finds that writes
+    -- it down, or they would wait for the clock to be where it was.
     if shift <= 0 then return string.sub(value, 17), total end
     for place = 425 - 8 * shift, 417, 8 do total = total - unpack_bytes('>i8', value, place) end
     return string.rep('\0', 8 * shift) .. string.sub(value, 17, 424 - 8 * shift), total
@@ -166,11 +173,6 @@ local function library()
     return #lapsed / 2
   end
 
-  return adjust, reap, slide, add, store
-end
-
-local function clock()
-  local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return {clock = clock, fill = fill, pour = pour, slide = slide, store = store, add = add, adjust = adjust, reap = reap}
 end
 

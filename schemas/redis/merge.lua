@@ -13,8 +13,8 @@
 
 local keys, argv = KEYS, ARGV
 if not call('SET', keys[1], '1', 'NX', 'PX', DAY) then return -1 end
-local now = clock()
-local adjust, _, slide, add, store = library()
+local lib = library()
+local now = lib.clock()
 
 local function merge(key, kind, used, window, mark, refill, price, capacity)
   if kind == 'l' then
@@ -24,7 +24,7 @@ local function merge(key, kind, used, window, mark, refill, price, capacity)
     if known == -2 then
       call('SET', key, used, 'PXAT', last)
     elseif known == last then
-      adjust(key, kind, mark, used)
+      lib.adjust(key, kind, mark, used)
     end
     return known == -2 or known == last
   end
@@ -32,15 +32,15 @@ local function merge(key, kind, used, window, mark, refill, price, capacity)
   if kind == 's' then
     local grain = window / 50
     local current = math.floor(now / grain)
-    local slots, total = slide(value, current)
+    local slots, total = lib.slide(value, current)
     -- The mark is by another clock: no use lies ahead.
-    slots, total = add(slots, total, current, math.min(mark, current), used)
+    slots, total = lib.add(slots, total, current, math.min(mark, current), used)
     if not slots then return false end
-    store(key, slots, total, current, grain)
+    lib.store(key, slots, total, current, grain)
     return true
   end
-  local level = fill(value, now, refill, price, capacity)
-  pour(key, math.max(math.min(level, 0), level - used * price), now, refill, price, capacity)
+  local level = lib.fill(value, now, refill, price, capacity)
+  lib.pour(key, math.max(math.min(level, 0), level - used * price), now, refill, price, capacity)
   return true
 end
 
@@ -50,9 +50,9 @@ for counter = 1, #keys - 1 do
   local works, done = pcall(merge, keys[counter + 1], argv[arg], argv[arg + 1] + 0, argv[arg + 2] + 0,
     argv[arg + 3] + 0, argv[arg + 4] + 0, argv[arg + 5] + 0, argv[arg + 6] + 0)
   if not works then
-    fault = fault or done
+    fault = fault or type(done) == 'table' and done.err or done
   elseif done then
     charged = charged + 1
   end
 end
-return fault or charged
+return fault and redis.error_reply(fault) or charged

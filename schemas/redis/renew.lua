@@ -8,7 +8,8 @@
 -- all it held; what was taken from it in the meantime, its settlements find gone.
 
 local keys, holder = KEYS, ARGV[1]
-local now = clock()
+local lib = library()
+local now = lib.clock()
 local open = call('HLEN', keys[2]) - call('HEXISTS', keys[2], '')
 if open > 0 then
   call('ZADD', keys[1], now + LEASE, holder)
@@ -21,5 +22,4 @@ end
 -- From a clock that was ahead: a dead node's lease must not outlast the difference.
 local last = call('ZREVRANGE', keys[1], 0, 0, 'WITHSCORES')
 if last[1] and last[2] + 0 > now + LEASE then call('ZADD', keys[1], now + LEASE, last[1]) end
-local _, reap = library()
-return {open, reap(keys[1], holder, now)}
+return {open, lib.reap(keys[1], holder, now)}

@@ -3,7 +3,8 @@
 --
 -- KEYS   with a lease: leases, the node's open reservations. Then per claim its counter, and when it bounds distinct
 --        values: how many were made in this window, and the counter that further values share. No two claims share one
--- ARGV   holder, id: of the lease; both empty without one. Then per claim
+-- ARGV   holder, id: of the lease; both empty without one. 1 when there is a lease, all claims are of kind l or c,
+--        and none bounds distinct values, else 0. Then per claim
 --          kind      l, s, b or c
 --          leased    1 when the charge can be returned, else 0
 --          cost      0...2^53
@@ -18,12 +19,62 @@
 --          mark      what settling must name; -1 - mark when the shared counter was charged
 -- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY: nothing was charged
 --
--- All is read before anything is written, so an error leaves nothing half done. A reservation that is still open is
+-- All is read before anything is charged, so an error leaves nothing half done. A reservation that is still open is
 -- answered again as it was, and not charged again. Before a claim is refused, what a dead node held is given back.
+-- A counter from a clock that was ahead is moved to this one, charged or not.
 
 local keys, argv = KEYS, ARGV
-local now = clock()
 local holder, id = argv[1], argv[2]
+
+-- Fixed windows that have begun, and places, under a lease that is fresh: half the time of what follows. Charges first;
+-- whatever is not as expected is taken back and left to what follows.
+if argv[3] == '1' then
+  local count, now, first = #keys - 2, nil, nil
+  if argv[4] == 'l' then
+    -- Cheaper than TIME, and both are needed anyway or nearly so.
+    first = call('PEXPIRETIME', keys[3])
+    now = first - call('PTTL', keys[3])
+  else
+    local time = call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  local deadline = (call('ZSCORE', keys[1], holder) or 0) + 0
+  local usual = deadline >= now + 4000 and deadline <= now + LEASE
+  local reply = count == 1 and {0, now, 0, 0, 0} or {0, now, 0, 0, 0, 0, 0, 0}
+  local charged, fault, record = 0, nil, ''
+  for i = 1, usual and count or 0 do
+    local key, arg = keys[i + 2], 6 * i - 2
+    local limit, is_window = argv[arg + 3] + 0, argv[arg] == 'l'
+    local last, reset = 0, 0
+    if is_window then
+      last = i == 1 and first or call('PEXPIRETIME', key)
+      reset = last + 1 - now
+    end
+    usual = limit >= 0 and (not is_window or last > 0 and reset <= argv[arg + 4] + 0)
+    if not usual then break end
+    local used = redis.pcall('INCRBY', key, argv[arg + 2])
+    if type(used) ~= 'number' then
+      fault = used
+      break
+    end
+    charged = i
+    usual = used <= limit and used >= 0
+    if not usual then break end
+    if not is_window then call('PEXPIRE', key, '2764800000') end
+    local suffix = string.sub(key, #keys[1])
+    record = record .. pack('>BI2c0i8i8', argv[arg + 1] + 1, #suffix, suffix, argv[arg + 2], last)
+    reply[3 * i], reply[3 * i + 1], reply[3 * i + 2] = limit - used, reset, last
+  end
+  -- It may be there already: sent again.
+  if usual and not fault and call('HSETNX', keys[2], id, record) == 1 then return reply end
+  for i = 1, charged do
+    if call('DECRBY', keys[i + 2], argv[6 * i]) <= 0 and argv[6 * i - 2] == 'c' then call('DEL', keys[i + 2]) end
+  end
+  if fault then return fault end
+end
+
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local leased = id ~= ''
 local stale, record = false, nil
 if leased then
@@ -32,18 +83,15 @@ if leased then
   if deadline then deadline = deadline + 0 end
   -- Its node renews it more often than this.
   stale = not deadline or deadline < now + 4000 or deadline > now + LEASE
-  if stale then
-    local _, reap = library()
-    reap(keys[1], holder, now)
-  end
+  if stale then library().reap(keys[1], holder, now) end
 end
 
 -- What each claim found and what it would write, an array per claim: a table with names takes 1 us.
 local KIND, NAME, STATUS, COST, CHARGE, LEFT, MARK, FITS, SHARED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local MADE, ENDS, RESET, NEW, FIRST, SECOND, SPAN = 10, 11, 12, 13, 14, 15, 16
-local claims, refused
+local claims, refused, lib
 for attempt = 1, 2 do
-  local key, arg, place, over = leased and 3 or 1, 3, 1, false
+  local key, arg, place, over = leased and 3 or 1, 4, 1, false
   claims, refused = {}, 0
   while arg <= #argv do
     local kind, cost, limit, window = argv[arg], argv[arg + 2] + 0, argv[arg + 3] + 0, argv[arg + 4] + 0
@@ -106,10 +154,11 @@ for attempt = 1, 2 do
         end
       end
       if head ~= found or cost > limit - total and not slots then
-        local _, _, slide = library()
-        slots, total = slide(call('GET', name), found)
+        lib = lib or library()
+        slots, total = lib.slide(call('GET', name), found)
         newest = unpack_bytes('>i8', slots)
-        new = head ~= found
+        new = head < found
+        if head > found then lib.store(name, slots, total, found, grain) end
       else
         new = slots ~= nil
       end
@@ -135,7 +184,9 @@ for attempt = 1, 2 do
       if value ~= '' and #value ~= 40 then
         return redis.error_reply('ERR value is not an integer or out of range')
       end
-      local level = fill(value ~= '' and value, now, refill, price, capacity)
+      lib = lib or library()
+      local level = lib.fill(value ~= '' and value, now, refill, price, capacity)
+      if value ~= '' and unpack_bytes('>i8', value, 9) > now then lib.pour(name, level, now, refill, price, capacity) end
       left = math.floor(level / price)
       -- More than a full bucket never fits; its wait is until the bucket is full.
       wait = math.ceil((math.min(cost * price, capacity) - level) / refill)
@@ -160,8 +211,7 @@ for attempt = 1, 2 do
     arg = arg + 6
   end
   if not over or record or not leased or attempt == 2 then break end
-  local _, reap = library()
-  if reap(keys[1], holder, now) == 0 then break end
+  if library().reap(keys[1], holder, now) == 0 then break end
 end
 
 local charged = refused == 0 and not record
@@ -186,7 +236,7 @@ for i = 1, #claims do
         call('SETRANGE', name, '0', pack('>i8i8i8', mark, first, claim[SECOND]))
       end
     elseif kind == 'b' then
-      pour(name, new, now, first, claim[SECOND], claim[SPAN])
+      lib.pour(name, new, now, first, claim[SECOND], claim[SPAN])
       reset = math.ceil((claim[SPAN] - new) / first)
     else
       call('SET', name, new, 'PX', '2764800000')

@@ -19,15 +19,22 @@ local count = argv[1] + 0
 local deltas = {}
 for counter = 1, count do deltas[counter] = argv[6 * counter - 2] + 0 end
 
-local adjust = library()
-local adjusted, fault, now = 0, nil, nil
+local adjusted, fault, lib, now = 0, nil, nil, nil
+
+-- Of all kinds but l, which is common and quick.
 local function apply(...)
-  local works, done = pcall(adjust, ...)
+  local works, done = pcall(lib.adjust, ...)
   if not works then
-    fault = fault or done
+    -- Redis 7.0 has made a text of it, later ones may not.
+    fault = fault or type(done) == 'table' and done.err or done
   elseif done then
     adjusted = adjusted + 1
   end
+end
+
+local function prepare()
+  lib = lib or library()
+  now = now or lib.clock()
 end
 
 local open, arg = 0, 6 * count + 2
@@ -35,7 +42,7 @@ while arg <= #argv do
   local lost = argv[arg + 1] == '-1' and call('HGET', keys[1], argv[arg])
   local held = call('HDEL', keys[1], argv[arg])
   if lost then
-    now = now or clock()
+    prepare()
     local prefix, place = string.match(keys[1], '^.-}:'), 1
     while place <= #lost do
       local status, suffix, cost, mark
@@ -58,12 +65,26 @@ for counter = 1, count do
   local delta = deltas[counter]
   if delta ~= 0 then
     local arg = 6 * counter - 4
-    local kind, refill, price, capacity = argv[arg], nil, nil, nil
+    local key, kind, mark = keys[counter + 2], argv[arg], argv[arg + 1] + 0
     if kind == 'b' then
-      now = now or clock()
-      refill, price, capacity = argv[arg + 3] + 0, argv[arg + 4] + 0, argv[arg + 5] + 0
+      prepare()
+      apply(key, kind, mark, delta, now, argv[arg + 3] + 0, argv[arg + 4] + 0, argv[arg + 5] + 0)
+    elseif kind ~= 'l' then
+      lib = lib or library()
+      apply(key, kind, mark, delta)
+    elseif call('PEXPIRETIME', key) == mark then
+      local used = redis.pcall('INCRBY', key, math.max(math.min(delta, EXACT), -EXACT))
+      if type(used) ~= 'number' then
+        fault = fault or used.err
+      else
+        adjusted = adjusted + 1
+        if used < 0 then
+          call('SET', key, '0', 'KEEPTTL')
+        elseif used > EXACT then
+          call('SET', key, EXACT, 'KEEPTTL')
+        end
+      end
     end
-    apply(keys[counter + 2], kind, argv[arg + 1] + 0, delta, now, refill, price, capacity)
   end
 end
-return fault or {open, adjusted}
+return fault and redis.error_reply(fault) or {open, adjusted}
