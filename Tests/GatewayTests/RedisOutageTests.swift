@@ -2,6 +2,7 @@
 // breaker opens and closes, and what was admitted alone is in Redis afterwards.
 
 import Foundation
+import Gateway
 import Glibc
 import Policy
 import Stack
@@ -13,12 +14,12 @@ import Testing
     @Test func `admits what was left while Redis is stopped, and tells it afterwards`() async throws {
         let system = try await OutageSystem(Self.config)
         #expect(try system.ask(7) == 7)
-        kill(system.redis.process.pid, SIGSTOP)
+        await system.send(SIGSTOP)
         // 13 are left; the request that finds out is one of them.
         #expect(try system.ask(20) == 13)
         #expect(try system.dependency("redis").contains(#""state":"closed""#) == false)
         #expect(try system.dependency("redis").contains(#""reason":"deadline""#))
-        kill(system.redis.process.pid, SIGCONT)
+        await system.send(SIGCONT)
         #expect(try system.closes())
         // Nobody's: the one that waited may have been counted by Redis before it stopped, and by the node after.
         #expect(try system.eventually { try (20...21).contains(system.counter() ?? 0) })
@@ -29,7 +30,7 @@ import Testing
     @Test func `brings its counts back after Redis was killed`() async throws {
         let system = try await OutageSystem(Self.config, workers: 1)
         #expect(try system.ask(8) == 8)
-        kill(system.redis.process.pid, SIGKILL)
+        await system.send(SIGKILL)
         #expect(try system.ask(5) == 5)
         try await system.redis.process.start()
         #expect(try system.closes())
@@ -84,8 +85,10 @@ import Testing
         _ = try system.commands(fault)
         #expect(try system.ask(4) == 4)
         #expect(try system.eventually { try !system.dependency("redis").contains(#""state":"closed""#) })
-        #expect(reason.isEmpty || (try system.dependency("redis").contains("\"reason\":\"\(reason)\"")))
-        #expect(reason.isEmpty || (try system.metric("weir_redis_errors_total{class=\"\(reason)\"}")) > 0)
+        if !reason.isEmpty {
+            #expect(try system.dependency("redis").contains("\"reason\":\"\(reason)\""))
+            #expect(try system.metric("weir_redis_errors_total{class=\"\(reason)\"}") > 0)
+        }
         _ = try system.commands(cure)
         #expect(try system.closes())
         #expect(try system.eventually { try system.counter() == 9 })
@@ -115,11 +118,11 @@ import Testing
             GatewayFixture.chat().replacing("Host: gateway\r\n", with: "Host: gateway\r\nConnection: close\r\n")
         )
         #expect(try system.eventually { try system.counter() ?? 0 > 5 })
-        kill(system.redis.process.pid, SIGSTOP)
+        await system.send(SIGSTOP)
         // One that is reserved and settled here, too.
         #expect(try system.ask(1) == 1)
         #expect(connection.receiveAll().hasPrefix("HTTP/1.1 200"))
-        kill(system.redis.process.pid, SIGCONT)
+        await system.send(SIGCONT)
         // Both used five tokens.
         #expect(try system.eventually { try system.counter() == 10 })
         #expect(try system.metric("weir_ratelimit_lost_settlements_total") == 0)
@@ -218,6 +221,9 @@ private final class OutageSystem {
         try gateway.stop()
         upstream.stop()
     }
+
+    /// Stops, continues or kills Redis.
+    func send(_ signal: Int32) async { kill(await redis.process.pid, signal) }
 
     /// Sends so many requests and says how many were admitted; none may fail otherwise.
     func ask(_ count: Int) throws -> Int {

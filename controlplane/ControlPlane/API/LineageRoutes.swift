@@ -68,7 +68,7 @@ struct LineageRoutes: Sendable {
             return Outcome(
                 answer: .json(after),
                 action: action,
-                kind: "lineage",
+                kind: LineageKeeper.auditKind,
                 id: after["lineage"]?.stringValue ?? "",
                 before: before,
                 after: after

@@ -126,6 +126,7 @@ struct ChangedRows: Sendable {
             case Key.kind: keyIDs.insert(id)
             case PolicyRow.kind: policyIDs.insert(id)
             case Provider.kind, Model.kind, FleetKey.kind: hasRoutes = true
+            case LineageKeeper.auditKind: break  // it is in the head
             default: return nil
             }
         }

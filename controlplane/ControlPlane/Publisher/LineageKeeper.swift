@@ -11,6 +11,9 @@ import Telemetry
 
 /// Begins lineages; any thread.
 final class LineageKeeper: Sendable {
+    /// What the audit log calls it.
+    static let auditKind = "lineage"
+
     /// Somebody has seen a version of a lineage.
     struct Evidence: Sendable {
         let lineage: String
@@ -112,7 +115,7 @@ final class LineageKeeper: Sendable {
         let outcome = Outcome(
             answer: .noContent,
             action: "begin",
-            kind: "lineage",
+            kind: Self.auditKind,
             id: hex(lineage),
             before: nil,
             after: ["witness": .string(evidence.witness), "seen_version": .integer(Int64(clamping: evidence.version))]
