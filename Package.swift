@@ -171,7 +171,7 @@ let package = Package(
         tests("CELTests", ["AllocationCounter", "CEL", "Codec"]),
         tests("CodecTests", ["Codec"]),
         tests("LedgerTests", ["Codec", "Ledger"]),
-        tests("SnapshotTests", ["Codec", "Policy", "Secrets", "Snapshot"]),
+        tests("SnapshotTests", ["AllocationCounter", "Codec", "Policy", "Secrets", "Snapshot"]),
         tests("PostgresTests", ["Postgres"]),
         tests("SecretsTests", ["Secrets"]),
         tests("BreakerTests", ["Breaker"]),

@@ -25,7 +25,8 @@ struct KeyTable: Sendable {
     func find(_ id: KeyID) -> KeySlot? {
         let hash = Self.hash(id)
         let shard = Self.shard(hash)
-        return index(of: id, hash, shard).flatMap { shards[shard][$0] }
+        guard let index = index(of: id, hash, shard) else { return nil }
+        return shards[shard][index]
     }
 
     @inline(__always)

@@ -1,5 +1,6 @@
 // What the request path asks: the right key, the right model, and the rules that apply, in order.
 
+import AllocationCounter
 import Policy
 import Secrets
 import Snapshot
@@ -41,6 +42,42 @@ import Testing
         #expect(snapshot.key(try Sample.keyID(99)) == nil)
         #expect(snapshot.keyCount == 3 && snapshot.appCount == 2 && snapshot.policyCount == 3)
         #expect(key.app === snapshot.key(try Sample.keyID(10))?.app)
+    }
+
+    @Test func `finds a key and what applies to it without an allocation`() throws {
+        let snapshot = try Sample.enforce(try Sample.large(300))
+        let ids = try (0..<300).map { try Sample.keyID($0 * 10) } + [try Sample.keyID(999_999)]
+        // The runtime makes some metadata when generic code runs for the first time.
+        #expect(snapshot.key(ids[0])?.rules.isEmpty == false)
+        let before = weir_allocation_count()
+        var ruleCount = 0
+        var unknownCount = 0
+        for id in ids {
+            if let key = snapshot.key(id) {
+                ruleCount += key.rules.count + key.app.organisation.utf8.count
+            } else {
+                unknownCount += 1
+            }
+        }
+        let after = weir_allocation_count()
+        #expect(ruleCount > 0 && unknownCount == 1)
+        #expect(after - before == 0)
+        // The counter counts: this allocates.
+        let array = [UInt8](repeating: 0, count: Int.random(in: 100...200))
+        #expect(weir_allocation_count() > after && array.count >= 100)
+    }
+
+    /// Equal texts are kept once, and `==` on strings holds these two for equal.
+    @Test func `keeps texts apart that differ in bytes only`() throws {
+        let names = ["an organisation: caf\u{E9}", "an organisation: cafe\u{301}", "an organisation: caf\u{E9}"]
+        let apps = try names.enumerated().map { index, name in
+            AppRecord(id: "app_\(index)", name: "n", organisation: name, keys: [try Sample.key(index)])
+        }
+        let snapshot = try Sample.enforce(SnapshotContent(apps: apps))
+        for (index, name) in names.enumerated() {
+            let found = try #require(snapshot.key(try Sample.keyID(index))).app.organisation
+            #expect(Array(found.utf8) == Array(name.utf8))
+        }
     }
 
     @Test func `tells a usable key from one that is revoked, expired or of a disabled app`() throws {

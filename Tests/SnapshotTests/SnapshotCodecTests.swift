@@ -130,6 +130,11 @@ import Testing
                             wanted == digest ? flipped : encoded.chunks[wanted]
                         }
                     }
+                    #expect(throws: SnapshotError.self) {
+                        try EnforcedSnapshot(manifest: manifest) { wanted in
+                            wanted == digest ? flipped : encoded.chunks[wanted]
+                        }
+                    }
                 }
             }
         }
