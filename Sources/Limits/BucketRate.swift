@@ -11,13 +11,12 @@ public struct BucketRate: Equatable, Sendable {
     /// Units of a full bucket, up to 2⁵³: beyond it a Lua number is not exact.
     public let capacity: Int64
 
-    /// Makes the rate of a limit.
+    /// Makes the rate of a limit; nil when a full bucket is more than can be counted exactly.
     ///
     /// - Parameters:
     ///   - limit: tokens that a window adds, at least 1.
     ///   - windowMilliseconds: the window's length, at least 1.
     ///   - burst: tokens of a full bucket, at least 1.
-    /// - Returns: nil when a full bucket is more than can be counted exactly.
     public init?(limit: Int64, windowMilliseconds: Int64, burst: Int64) {
         guard limit > 0, windowMilliseconds > 0, burst > 0 else { return nil }
         let divisor = Self.greatestCommonDivisor(limit, windowMilliseconds)

@@ -83,10 +83,7 @@ public struct LimitClaim: Sendable {
     /// What becomes of it while Redis is out.
     public let onRedisFailure: OutageRule
 
-    /// Makes a claim.
-    ///
-    /// - Parameters:
-    ///   - burst: what a full token bucket holds; nil, as for other algorithms, for as much as the limit.
+    /// Makes a claim; `burst` is what a full token bucket holds, nil (as for other algorithms) for the limit.
     public init(
         rule: Int,
         counter: [UInt8],
@@ -113,10 +110,10 @@ public struct LimitClaim: Sendable {
         self.onRedisFailure = onRedisFailure
     }
 
-    /// Whether the charge can be returned after the request has left: then it must be settled, and a node that dies
-    /// gives it back with its lease.
+    /// Whether the charge can be returned after the request has left.
     ///
-    /// Requests of a window are final once they have left.
+    /// Then it must be settled, and a node that dies gives it back with its lease. Requests of a window are final once
+    /// they have left.
     public var isReturnable: Bool { unit != .requests }
 }
 
@@ -128,8 +125,9 @@ public struct LimitState: Equatable, Sendable {
     ///
     /// Of a fixed window both are its end. Of concurrency it is a guess, since nobody knows when a request ends.
     public let resetMilliseconds: Int64
-    /// What was charged: of a fixed window its start divided by its length, of a sliding one the number of the 50th,
-    /// else 0; settling changes this one only.
+    /// The window that was charged; settling changes this one only.
+    ///
+    /// Of a fixed window its start divided by its length, of a sliding one the number of the 50th, else 0.
     public let windowID: Int64
     /// The claim did not fit: it refused the request or, in shadow mode, would have; it was not charged.
     public let isOver: Bool

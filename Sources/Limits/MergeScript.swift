@@ -8,8 +8,9 @@ public struct LocalUse: Equatable, Sendable {
     public let counter: [UInt8]
     /// The window's length.
     public let windowMilliseconds: Int64
-    /// Of a fixed window its start divided by its length, of a sliding one the number of the 50th in which the last was
-    /// admitted; both by the node's clock. 0 of a token bucket.
+    /// The window in which the last was admitted, by the node's clock.
+    ///
+    /// Of a fixed window its start divided by its length, of a sliding one the number of the 50th, of a bucket 0.
     public let windowID: Int64
     /// Requests or tokens, 1...2⁵³.
     public let used: Int64
@@ -40,6 +41,7 @@ extension LimitAlgorithm {
     /// - Parameters:
     ///   - milliseconds: since the Unix epoch.
     ///   - windowMilliseconds: the window's length, whole seconds.
+    /// - Returns: its number; 0 where there are no windows.
     public func windowID(at milliseconds: Int64, windowMilliseconds: Int64) -> Int64 {
         switch self {
         case .fixedWindow: milliseconds / windowMilliseconds
@@ -57,8 +59,10 @@ public enum MergeScript {
     /// One app's call.
     ///
     /// - Parameters:
+    ///   - app: the app's id.
     ///   - id: names the merge within the app, 1...128 bytes; holder, outage and batch, say. Done once for a day.
     ///   - uses: at most `maxUses`, no two of one counter and window.
+    /// - Returns: what to ask of Redis.
     public static func call(app: [UInt8], id: [UInt8], uses: [LocalUse]) -> ScriptCall {
         precondition(uses.count <= maxUses && (1...128).contains(id.count), "a merge is bounded")
         let keys = CounterKeys(app: app)
@@ -79,8 +83,8 @@ public enum MergeScript {
 
     /// What the reply, an integer, says.
     ///
-    /// - Returns: how many counters were charged, the windows of the others being over; nil when the merge was done
-    ///   before.
+    /// - Parameter integer: the reply, as it came.
+    /// - Returns: how many counters were charged, the windows of the others being over; nil when it was done before.
     /// - Throws: when the script cannot have said it.
     public static func outcome(of integer: Int64) throws(LimitsError) -> Int? {
         guard (-1...Int64(maxUses)).contains(integer) else { throw .outOfBounds }

@@ -25,14 +25,17 @@ public enum ReserveScript {
     ///   - claims: what the request takes.
     ///   - holder: who renews the reservation's lease.
     ///   - id: names the reservation.
+    /// - Returns: what to ask of Redis.
     public static func call(app: [UInt8], claims: [LimitClaim], holder: LeaseHolder, id: ReservationID) -> ScriptCall {
         let keys = CounterKeys(app: app)
         guard !isPlain(claims) else { return plainCall(keys, claims) }
         let hasLease = needsLease(claims)
         var names = hasLease ? [keys.leases, keys.openReservations(of: holder)] : []
-        let isQuick = hasLease && claims.allSatisfy { claim in
-            (claim.algorithm == .fixedWindow || claim.algorithm == .concurrency) && claim.distinct == nil
-        }
+        let isQuick =
+            hasLease
+            && claims.allSatisfy { claim in
+                (claim.algorithm == .fixedWindow || claim.algorithm == .concurrency) && claim.distinct == nil
+            }
         var arguments = hasLease ? [holder.name, id.name] : [[], []]
         arguments.append([isQuick ? UInt8(ascii: "1") : UInt8(ascii: "0")])
         for claim in claims {

@@ -35,7 +35,9 @@ import Testing
         let full = state(reset: 1_000, isOver: true)
         let hint = RetryAfter(claims: [places], states: [full])
         #expect(LimitRefusal.error(places, hint) == .concurrencyLimited)
-        #expect(LimitRefusal.headers(hint).map { "\($0.name): \($0.value)" } == ["retry-after: 1", "retry-after-ms: 1000"])
+        #expect(
+            LimitRefusal.headers(hint).map { "\($0.name): \($0.value)" } == ["retry-after: 1", "retry-after-ms: 1000"]
+        )
         for dialect in [Dialect.openAI, .anthropic] {
             #expect(RateLimitHeaders.make(dialect, claims: [places], states: [full]).isEmpty)
         }
