@@ -10,10 +10,10 @@ import Synchronization
 
 /// The node's side of its limits; any thread.
 final class NodeLimits: Sendable {
-    /// One miss is enough: what waits behind it would miss, too. Probes are cheap and come every 300 ms at most, so that
-    /// the breaker closes within a second of the first good answer. It wants four good ones 100 ms apart: by then every
-    /// other node has seen that Redis is back and has merged what it admitted, and nobody is told of room that is gone.
-    /// 5 s and 60 s after relapses keep a Redis that is slow now and then from being tried again and again.
+    // One miss is enough: what waits behind it would miss, too. Probes are cheap and come every 300 ms at most, so that
+    // the breaker closes within a second of the first good answer. It wants four good ones 100 ms apart: by then every
+    // other node has seen that Redis is back and has merged what it admitted, and nobody is told of room that is gone.
+    // 5 s and 60 s after relapses keep a Redis that is slow now and then from being tried again and again.
     static let breakerConfiguration = BreakerConfiguration(
         failuresToTrip: 1,
         initialBackoff: .milliseconds(100),
