@@ -233,9 +233,13 @@ final class FakeControlPlane: Sendable {
             let report = try JSONDecoder().decode(Report.self, from: Data(call.body))
             return state.withLock { state in
                 state.reports.append(report)
-                return response(200, Array(
-                        "{\"live_nodes\": \(state.liveNodes), \"confirmed_lineage\": \"\(state.confirmedLineage)\"}".utf8
-                    ))
+                return response(
+                    200,
+                    Array(
+                        "{\"live_nodes\": \(state.liveNodes), \"confirmed_lineage\": \"\(state.confirmedLineage)\"}"
+                            .utf8
+                    )
+                )
             }
         } catch {
             return response(400)

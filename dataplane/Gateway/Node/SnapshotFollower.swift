@@ -165,7 +165,9 @@ final class SnapshotFollower {
     private func readHead() {
         shared.update { $0.headReads += 1 }
         // Both at once: a notice goes with one head only.
-        commands?.command([Array("MGET".utf8), RedisNames.head, RedisNames.canary]) { [weak self] reply in self?.gotHead(reply) }
+        commands?.command([Array("MGET".utf8), RedisNames.head, RedisNames.canary]) { [weak self] reply in
+            self?.gotHead(reply)
+        }
     }
 
     private func gotHead(_ reply: Result<RedisReply, RedisFailure>) {
