@@ -131,8 +131,8 @@ let package = Package(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry", hummingbird,
-                logging, .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
+                hummingbird, logging, .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [

@@ -34,6 +34,7 @@ public struct HeldRevocations: Sendable, Equatable {
     ///   - replaced: what was enforced until now.
     ///   - restored: what takes its place.
     ///   - held: keys that were held already.
+    /// - Returns: keys that `restored` would admit and that are to be refused.
     public static func needed(
         replacing replaced: EnforcedSnapshot,
         by restored: EnforcedSnapshot,

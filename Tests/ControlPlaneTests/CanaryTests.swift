@@ -206,11 +206,15 @@ import Testing
         await plane.stop()
     }
 
-    @Test(arguments: [
-        ("10%", 1000), ("0.5%", 50), ("0.05%", 5), ("100%", 10_000), ("33.33%", 3333), ("0%", nil), ("100.01%", nil),
-        ("10", nil), ("%", nil), ("-1%", nil), ("1.234%", nil), ("1.%", nil), ("+1%", nil), ("1e1%", nil), ("", nil),
-        (" 1%", nil), ("9999999999%", nil),
-    ] as [(String, Int64?)])
+    @Test(
+        arguments: [
+            ("10%", 1000), ("0.5%", 50), ("0.05%", 5), ("100%", 10_000), ("33.33%", 3333), ("0%", nil),
+            ("100.01%", nil),
+            ("10", nil), ("%", nil), ("-1%", nil), ("1.234%", nil), ("1.%", nil), ("+1%", nil), ("1e1%", nil),
+            ("", nil),
+            (" 1%", nil), ("9999999999%", nil),
+        ] as [(String, Int64?)]
+    )
     func `is asked for as a percentage`(text: String, share: Int64?) {
         do throws(Problem) {
             #expect(try CanaryRoutes.share(text) == share)

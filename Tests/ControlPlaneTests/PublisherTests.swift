@@ -44,7 +44,10 @@ import Testing
         #expect(clock.now - start < .seconds(2))
         #expect(try await second.send("POST", "/v1/apps", "{\"name\":\"b\"}").status == 201)
         try await eventually { try await positionVersion(redis) == version + 1 }
-        let rows = try await TestPlane.rows("SELECT count(*) AS n, max(version) AS v FROM audit_log", second.connectionString)
+        let rows = try await TestPlane.rows(
+            "SELECT count(*) AS n, max(version) AS v FROM audit_log",
+            second.connectionString
+        )
         #expect(try rows.first?.int("n") == 5)
         #expect(try rows.first?.int("v") == version + 1)
         await second.stop()

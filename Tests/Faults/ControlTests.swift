@@ -232,7 +232,7 @@ extension Faults {
             let port = system.nodes[0]
             let data = "\(system.fleet.plan.directory)/nodes/gateway-1"
             // A change is enforced first and saved after; changes that follow each other are saved together.
-            await expectSoon("saved", within: .seconds(5)) { try copies(in: data).contains { $0.saved > made } }
+            await expectSoon("saved", within: .seconds(5)) { try self.copies(in: data).contains { $0.saved > made } }
             for control in await system.fleet.controls { await control.process?.send(SIGKILL) }
             await system.fleet.redis?.process.process?.send(SIGKILL)
             await system.fleet.postgres?.process.process?.send(SIGKILL)

@@ -5,6 +5,7 @@ import Secrets
 import Snapshot
 import Stack
 import Synchronization
+import Telemetry
 import Testing
 
 @testable import Gateway
@@ -153,6 +154,63 @@ import Testing
         writer.publish(fixture.snapshot(3), lineage: NodeFixture.lineage, version: 3)
         #expect(await eventually { agent.status.version == 3 })
         #expect(agent.status.nacks == nacks)
+    }
+
+    @Test func `counts refusals by class, and what requests and reads find by tier`() async throws {
+        let fixture = try await NodeFixture()
+        let writer = try RedisWriter(port: fixture.redisPort)
+        writer.publish(fixture.snapshot(3), lineage: NodeFixture.lineage, version: 3)
+        let counters = Counters()
+        let agent = try fixture.agent(counters: counters)
+        #expect(await eventually { agent.status.version == 3 && agent.status.isFollowingRedis })
+        #expect(agent.isFresh(at: WallClock.milliseconds))
+        #expect(!agent.isFresh(at: WallClock.milliseconds + 31_000))
+        var format = fixture.snapshot(4).manifest
+        format[7] = 99
+        var signature = fixture.snapshot(4).manifest
+        signature[signature.count - 1] ^= 1
+        let bad: [(String, EncodedSnapshot)] = [
+            ("foreign_key", fixture.snapshot(4, signedBy: .generate())),
+            ("signature", EncodedSnapshot(manifest: signature, chunks: [:])),
+            ("format", EncodedSnapshot(manifest: format, chunks: [:])),
+            ("malformed", EncodedSnapshot(manifest: [1, 2, 3], chunks: [:])),
+            ("version", fixture.snapshot(2)),
+            ("lineage", fixture.snapshot(9, lineage: String(repeating: "1", count: 32), createdAt: 1)),
+            ("program", fixture.snapshot(4, policyKind: "of_the_future")),
+        ]
+        for (number, (kind, snapshot)) in bad.enumerated() {
+            writer.publish(snapshot, lineage: NodeFixture.lineage, version: 0, isAnnounced: false)
+            let line = "weir_snapshot_nacks_total{reason=\"\(kind)\"} 1\n"
+            #expect(
+                await eventually {
+                    writer.announce("\(NodeFixture.lineage) \(100 + number)")
+                    return String(decoding: counters.render(), as: UTF8.self).contains(line)
+                },
+                "\(kind)"
+            )
+            #expect(agent.status.version == 3)
+        }
+        #expect(fixture.enforced.versions == [3])
+        let metrics = String(decoding: counters.render(), as: UTF8.self)
+        #expect(metrics.contains("weir_policy_cache_hits_total{tier=\"redis\"}"))
+        #expect(metrics.contains("weir_policy_cache_misses_total{tier=\"control\"}"))
+        #expect(metrics.contains("weir_snapshot_confirmed_age_seconds 0\n"))
+        #expect(agent.status.redisHits > 0)
+    }
+
+    @Test func `hears of changes again at once when Redis drops its subscribers`() async throws {
+        let (fixture, writer, agent) = try await following(1)
+        for version: UInt64 in 2...4 {
+            writer.publish(
+                fixture.snapshot(version),
+                lineage: NodeFixture.lineage,
+                version: version,
+                isAnnounced: false
+            )
+            writer.send(["CLIENT", "KILL", "TYPE", "pubsub"].map { Array($0.utf8) })
+            #expect(await eventually { agent.status.version == version })
+        }
+        #expect(await eventually { agent.status.isFollowingRedis })
     }
 
     @Test func `takes a restored database's lineage, and never the old one again`() async throws {

@@ -83,6 +83,21 @@ private func version(_ number: UInt64) -> SnapshotIdentity { SnapshotIdentity(li
     }
 }
 
+@Suite struct `A head tracker whose connections are cut over and over` {
+    @Test func `looks twice a second at most`() {
+        var tracker = HeadTracker(futilePause: .seconds(1))
+        var reads = 0
+        for millisecond in 0..<10_000 {
+            let now = Duration.milliseconds(millisecond)
+            if tracker.connected(now: now) == .readHead {
+                reads += 1
+                _ = tracker.readEnded(foundNews: false, now: now)
+            }
+        }
+        #expect(reads == 20)
+    }
+}
+
 @Suite struct `An announcement` {
     @Test func `is a lineage and a version`() {
         let text = Array("\(lineage) 18446744073709551615".utf8)
@@ -110,7 +125,10 @@ private func version(_ number: UInt64) -> SnapshotIdentity { SnapshotIdentity(li
         gate.enforced(version(7), createdAt: 100)
         #expect(gate.judge(version(8), createdAt: 50) == .take)  // clocks of two control planes may differ
         #expect(gate.judge(version(7), createdAt: 100) == .same)
-        #expect(gate.judge(version(6), createdAt: 200) == .refuse(SnapshotRefusal(.version, "version 6 is older than the enforced 7")))
+        #expect(
+            gate.judge(version(6), createdAt: 200)
+                == .refuse(SnapshotRefusal(.version, "version 6 is older than the enforced 7"))
+        )
     }
 
     @Test mutating func `takes another lineage when it was made later, and never goes back`() {
@@ -119,7 +137,10 @@ private func version(_ number: UInt64) -> SnapshotIdentity { SnapshotIdentity(li
         #expect(gate.judge(restored, createdAt: 99) != .take)
         #expect(gate.judge(restored, createdAt: 101) == .take)
         gate.enforced(restored, createdAt: 101)
-        #expect(gate.judge(version(8), createdAt: 200) == .refuse(SnapshotRefusal(.lineage, "lineage \(lineage) was replaced by \(otherLineage)")))
+        #expect(
+            gate.judge(version(8), createdAt: 200)
+                == .refuse(SnapshotRefusal(.lineage, "lineage \(lineage) was replaced by \(otherLineage)"))
+        )
     }
 }
 

@@ -231,7 +231,9 @@ final class NodeRegistry: Sendable {
             """,
             [.int(Int64(Self.maxNodes))]
         )
-        let stored = try rows.map { Entry(report: try Self.report($0), firstSeenAt: try $0.milliseconds("first_seen_at")) }
+        let stored = try rows.map {
+            Entry(report: try Self.report($0), firstSeenAt: try $0.milliseconds("first_seen_at"))
+        }
         let now = Timestamp.now
         let isNews = state.withLock { state in
             var isNews = false

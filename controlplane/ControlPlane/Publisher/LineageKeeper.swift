@@ -35,7 +35,10 @@ final class LineageKeeper: Sendable {
         self.store = store
         self.verifyingKey = verifyingKey
         self.logger = logger
-        changes = counters.counter("weir_lineage_changes_total", help: "lineages begun because the database was set back")
+        changes = counters.counter(
+            "weir_lineage_changes_total",
+            help: "lineages begun because the database was set back"
+        )
     }
 
     /// A manifest that this deployment signed.

@@ -155,8 +155,10 @@ public final class ControlPlane: Sendable {
             isReady: { [self] in isMigrated.load(ordering: .acquiring) && holder.current != nil }
         )
         let canary = CanaryRoutes(store: store, nodes: nodes, holder: holder)
-        return admin.routes + canary.routes + LineageRoutes(store: store).routes + App.routes("/v1/apps", store: store) + KeyRoutes(store: store).routes
-            + canary.wrapping(PolicyRow.routes("/v1/policies", store: store)) + Provider.routes("/v1/providers", store: store)
+        return admin.routes + canary.routes + LineageRoutes(store: store).routes + App.routes("/v1/apps", store: store)
+            + KeyRoutes(store: store).routes
+            + canary.wrapping(PolicyRow.routes("/v1/policies", store: store))
+            + Provider.routes("/v1/providers", store: store)
             + Model.routes("/v1/models", store: store) + UsageRoutes(pool: pool).routes
             + NodeRoutes(holder: holder, nodes: nodes, ingest: UsageIngest(pool: pool), lineage: lineage).routes
     }

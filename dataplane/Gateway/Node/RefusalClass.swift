@@ -4,8 +4,11 @@ import Snapshot
 
 /// The class of a refusal.
 enum RefusalClass: String, CaseIterable, Sendable {
-    case signature, foreignKey = "foreign_key", format, environment, lineage, version
-    case missingChunk = "missing_chunk", malformed, content, program, canary
+    case signature
+    case foreignKey = "foreign_key"
+    case format, environment, lineage, version
+    case missingChunk = "missing_chunk"
+    case malformed, content, program, canary
 
     init(_ error: SnapshotError) {
         self =

@@ -409,14 +409,14 @@ final class SnapshotTaker {
     /// Rare, and it must be on disk before the new lineage is: so it is written here, on the node's own thread.
     private func hold(_ revocations: HeldRevocations) {
         held = revocations
-        let count = held.keys.count
-        shared.update { $0.heldRevocations = count }
         onHeldKeys(held.keys)
         do throws(DiskError) {
             try held.save(directory: configuration.dataDirectory)
         } catch {
             logger.error("held revocations will not outlive a restart", metadata: ["reason": "\(error)"])
         }
+        let count = held.keys.count
+        shared.update { $0.heldRevocations = count }
         onChange(nil)
     }
 

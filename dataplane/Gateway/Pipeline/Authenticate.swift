@@ -18,7 +18,13 @@ enum Authenticate {
 
     /// The key whose id and secret the head shows; `nowMilliseconds` is the wall clock, for keys that expire.
     ///
-    /// - Parameter held: keys to refuse although the snapshot admits them; nearly always none.
+    /// - Parameters:
+    ///   - head: what the request shows.
+    ///   - snapshot: whose keys there are.
+    ///   - held: keys to refuse although the snapshot admits them; nearly always none.
+    ///   - nowMilliseconds: the wall clock.
+    /// - Returns: the key, which opens something.
+    /// - Throws: why the request is not let in.
     static func key(
         of head: RequestHead,
         in snapshot: EnforcedSnapshot,
