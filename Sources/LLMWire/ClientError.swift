@@ -275,9 +275,8 @@ public struct ClientError: Sendable, Equatable {
     /// All answers with a text of their own, for tests and documentation.
     public static let all: [ClientError] = [
         unauthorized, permission, modelNotAllowed, modelNotFound, tooLarge, promptTooLong, outputCapTooHigh,
-        rateLimited,
-        tokensLimited, concurrencyLimited, quota, notFound, methodNotAllowed, requestTimeout, headersTooLarge, unsupportedMedia, `internal`,
-        badGateway, unavailable, timeout, interrupted,
+        rateLimited, tokensLimited, concurrencyLimited, quota, notFound, methodNotAllowed, requestTimeout,
+        headersTooLarge, unsupportedMedia, `internal`, badGateway, unavailable, timeout, interrupted,
     ]
 
     // MARK: Bodies

@@ -227,6 +227,7 @@ extension Faults {
         {
             let app = try await system.makeApp([.init(kind: "model_allowlist", config: ["allow": ["load"]])])
             let made = Date()
+            try await app.add("request_size", ["max_bytes": 10_000])
             let gateways = await system.fleet.gateways
             let node = gateways[0]
             let port = system.nodes[0]
@@ -248,17 +249,17 @@ extension Faults {
             #expect(try await Load.burst(stranger, count: 2, nodes: [port]).samples.allSatisfy { $0.status == 403 })
 
             await kill(node)
-            let copies = try self.copies(in: data).map(\.name)
-            #expect(copies.count == 2)
-            try corrupt("\(data)/\(copies[0])")
+            let names = try copies(in: data).map(\.name)
+            #expect(names.count == 2)
+            try corrupt("\(data)/\(names[0])")
             try await node.start()
             await kill(node)
-            try corrupt("\(data)/\(copies[0])")  // whole again
-            try corrupt("\(data)/\(copies[1])")
+            try corrupt("\(data)/\(names[0])")  // whole again
+            try corrupt("\(data)/\(names[1])")
             try await node.start()
             #expect(await system.readiness(port: port) == 200)
             await kill(node)
-            try corrupt("\(data)/\(copies[0])")
+            try corrupt("\(data)/\(names[0])")
             let empty = Task { try await node.start() }
             await expectSoon("listens, not ready", within: .seconds(5)) { await system.readiness(port: port) == 503 }
             try await system.fleet.postgres?.process.start()

@@ -155,10 +155,7 @@ extension Faults {
 
         @Test func `N11: starved of CPU, it does not take its own lateness for Redis's`() async throws {
             // Production's deadline, the machine's cores all busy.
-            for index in system.nodes.indices {
-                try await system.fleet.restartGateway(index, arguments: ["--redis-deadline", "10"])
-            }
-            try await system.requireLive()
+            try await system.restartNodes(arguments: ["--redis-deadline", "10"])
             let app = try await system.makeApp([.perMonth(1_000_000)])
             var loops: [ChildProcess] = []
             for number in 0..<8 {
@@ -178,7 +175,7 @@ extension Faults {
             let opened = try #require(try await openings()) - (try #require(before))
             #expect(opened <= 2, "the breaker opened for the node's own lateness")
             #expect(history.failures.isEmpty, "\(history.failures.prefix(3))")
-            for index in system.nodes.indices { try await system.fleet.restartGateway(index, arguments: []) }
+            try await system.restartNodes()
             try await system.mend()
         }
 

@@ -82,7 +82,10 @@ extension Faults {
             let restored = load.now
             let told = "seed \(seed): \(story)"
             try await system.requireLive(.seconds(10))
-            try await system.requireExact(.seconds(5))
+            let probe = try await system.makeApp([.perMonth(1_000_000)])
+            for node in system.nodes.indices {
+                #expect(await system.returns(node, probe, within: .seconds(5)), "node \(node) stays off Redis, \(told)")
+            }
             let whole = load.now
             #expect(whole - restored < .seconds(8), "whole again after \(whole - restored), \(told)")
             await pause(for: .seconds(1))

@@ -209,7 +209,7 @@ import Testing
 
     /// Signs whatever the fields say, as a stolen key or a mistaken control plane would.
     static func sign(
-        routes: [UInt8] = [1, 2, 0, 0],
+        routes: [UInt8] = [1, 3, 0, 0],
         policies: Root = .leaf([2, 1, 0]),
         apps: Root = .leaf([3, 1, 0]),
         others: [[UInt8]] = []
@@ -257,7 +257,7 @@ import Testing
     @Test(arguments: 0..<3, [1, 127, 4096, 1 << 20, 1 << 32, 1 << 62, .max] as [UInt64])
     func `is refused when a chunk counts more records than it holds`(chunk: Int, count: UInt64) throws {
         var writer = ByteWriter()
-        writer.write(raw: [[1, 2], [2, 1], [3, 1]][chunk])
+        writer.write(raw: [[1, 3], [2, 1], [3, 1]][chunk])
         writer.write(varint: count)
         writer.write(raw: [UInt8](repeating: 0, count: 64))
         let root = Root(chunk: writer.bytes, records: min(count, 64), recordBytes: 64)

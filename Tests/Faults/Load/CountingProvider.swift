@@ -13,6 +13,8 @@ final class CountingProvider: Sendable {
     static let promptTokens = 7
     static let completionTokens = 5
     static let totalTokens = promptTokens + completionTokens
+    /// A request of this number is answered with a stream of 8 MiB.
+    static let flood = "flood"
     /// What follows the mark in a prompt is `APP NUMBER`.
     static let mark = "weir-load "
 
@@ -113,11 +115,17 @@ private final class ProviderHandler: ChannelInboundHandler {
     private func answer(_ context: ChannelHandlerContext) {
         let text = String(buffer: body)
         var pause = Duration.zero
+        var isFlood = false
         if let range = text.firstRange(of: CountingProvider.mark) {
             let words = text[range.upperBound...].prefix { $0 != "\"" && $0 != "\\" }.split(separator: " ")
-            if words.count >= 2 { pause = serve(String(words[0]), String(words[1])) }
+            if words.count >= 2 {
+                pause = serve(String(words[0]), String(words[1]))
+                isFlood = words[1] == CountingProvider.flood
+            }
         }
-        if text.contains("\"stream\":true") {
+        if isFlood {
+            flood(context)
+        } else if text.contains("\"stream\":true") {
             stream(context, pause)
         } else {
             let json = """
@@ -146,6 +154,13 @@ private final class ProviderHandler: ChannelInboundHandler {
             start + "\"choices\":[],\(usage)}\n\n", "data: [DONE]\n\n",
         ]
     }()
+
+    private func flood(_ context: ChannelHandlerContext) {
+        head(context, "text/event-stream", [("transfer-encoding", "chunked")])
+        let comment = ByteBuffer(string: ": \(String(repeating: "x", count: 16_380))\n\n")
+        for _ in 0..<512 { context.write(wrapOutboundOut(.body(.byteBuffer(comment))), promise: nil) }
+        send(0, context, .zero)
+    }
 
     private func stream(_ context: ChannelHandlerContext, _ pause: Duration) {
         head(context, "text/event-stream", [("transfer-encoding", "chunked")])

@@ -180,7 +180,8 @@ final class FaultSystem: Sendable {
         let isLive = await wait(upTo: deadline, every: .milliseconds(50)) {
             do {
                 let current = try await self.admin.call("GET", "/v1/snapshots/current")
-                return current["live_nodes"]?.int ?? 0 >= Int64(self.nodes.count)
+                // Exactly: a node that a test added counts as live for five seconds after its end.
+                return current["live_nodes"]?.int == Int64(self.nodes.count)
                     && current["applied_nodes"] == current["live_nodes"]
             } catch {
                 return false  // not answering yet
@@ -196,11 +197,19 @@ final class FaultSystem: Sendable {
     func requireExact(_ deadline: Duration = .seconds(10)) async throws {
         let probe = try await makeApp([.perMonth(1_000_000)])
         for node in nodes.indices {
-            let asksRedis = await wait(upTo: deadline, every: .milliseconds(20)) {
-                await self.asksRedis(probe, node: node)
-            }
-            try #require(asksRedis, "node \(node) did not return to Redis")
+            try #require(await returns(node, probe, within: deadline), "node \(node) did not return to Redis")
         }
+    }
+
+    /// Whether a node comes to ask Redis for limits again.
+    func returns(_ node: Int, _ probe: FaultApp, within deadline: Duration) async -> Bool {
+        await wait(upTo: deadline, every: .milliseconds(20)) { await self.asksRedis(probe, node: node) }
+    }
+
+    /// Starts every node anew: whatever it remembered of its dependencies is forgotten.
+    func restartNodes(arguments: [String] = []) async throws {
+        for index in nodes.indices { try await fleet.restartGateway(index, arguments: arguments) }
+        try await requireLive()
     }
 
     private func asksRedis(_ app: FaultApp, node: Int) async -> Bool {
