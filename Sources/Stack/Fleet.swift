@@ -105,6 +105,7 @@ public actor Fleet {
     public var control: SupervisedProcess? { controls.first }
     /// The gateway nodes, in the order of their ports.
     public private(set) var gateways: [SupervisedProcess] = []
+    private var addedGateways: [SupervisedProcess] = []
     private var isStopping = false
 
     /// Describes a fleet; nothing starts yet.
@@ -189,7 +190,7 @@ public actor Fleet {
         try await gateways[index].start()
     }
 
-    /// Starts one gateway more than planned; it is stopped with the others.
+    /// Starts one gateway more than planned; it is stopped with the others, and not among ``gateways``.
     ///
     /// - Parameters:
     ///   - name: its log's name, its data's, and its node id unless the arguments give another.
@@ -205,7 +206,7 @@ public actor Fleet {
         readiness: String = "/readyz"
     ) async throws(StackError) -> SupervisedProcess {
         let gateway = try gateway(name, port, nil, nil, arguments, readiness)
-        gateways.append(gateway)
+        addedGateways.append(gateway)
         try await start(name, gateway, port)
         return gateway
     }
@@ -214,7 +215,7 @@ public actor Fleet {
     public func stop() async {
         isStopping = true
         await withTaskGroup { group in
-            for gateway in gateways { group.addTask { await gateway.stop(grace: .seconds(35)) } }
+            for gateway in gateways + addedGateways { group.addTask { await gateway.stop(grace: .seconds(35)) } }
         }
         for control in controls { await control.stop() }
         await redis?.stop()

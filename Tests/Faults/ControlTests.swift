@@ -226,6 +226,7 @@ extension Faults {
             async throws
         {
             let app = try await system.makeApp([.init(kind: "model_allowlist", config: ["allow": ["load"]])])
+            try await system.addModel("another", port: system.providerLink.port)
             let made = Date()
             try await app.add("request_size", ["max_bytes": 10_000])
             let gateways = await system.fleet.gateways

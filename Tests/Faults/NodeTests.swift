@@ -8,7 +8,7 @@ import Testing
 
 extension Faults {
     @Suite(.serialized, .faultSystem(arguments: ["--redis-deadline", "1000"])) struct `Nodes` {
-        private let system: FaultSystem
+        let system: FaultSystem
 
         init() throws { system = try FaultSystem.running }
 
@@ -191,7 +191,7 @@ extension Faults {
             return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
         }
 
-        private func residentKiB(of pid: Int32) throws -> Int {
+        func residentKiB(of pid: Int32) throws -> Int {
             let text = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
             let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
             return try #require(line.split(separator: " ").compactMap { Int($0) }.first)

@@ -37,7 +37,7 @@ import Testing
         await #expect(throws: StackError.self) { try await exchange(proxy.port) }
 
         try await proxy.set(LinkFault(corruptShare: 1))
-        await #expect(throws: StackError.self) { try await exchange(proxy.port) }
+        await #expect(throws: StackError.self) { try await exchange(proxy.port, deadline: .seconds(1)) }
 
         // Held bytes are delivered once the fault is lifted, in both directions.
         for fault in [LinkFault.blackHole, LinkFault(holds: [.toClient]), LinkFault(holds: [.toServer])] {
