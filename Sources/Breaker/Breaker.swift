@@ -40,7 +40,7 @@ public struct BreakerConfiguration: Equatable, Sendable {
     public var maxRelapseBackoff: Duration
 
     /// Failed probes in a row that make an outage of what else could be a relapse.
-    static let probesOfOutage = 3
+    static let probesOfOutage = 2
 
     /// Makes a configuration; the defaults suit a server in the same network.
     public init(
