@@ -61,6 +61,7 @@ final class GatewayFixture {
         )
         configuration.bounds = bounds
         configuration.bounds.drainDelay = .zero
+        configuration.bounds.drainIdleGrace = .zero
         configuration.bounds.drainTimeout = .seconds(2)
         configuration.bounds.usageDrainTimeout = .milliseconds(50)
         var logger = Logger(label: "test")

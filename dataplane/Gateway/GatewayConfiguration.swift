@@ -29,6 +29,9 @@ public struct GatewayBounds: Sendable {
     public var idleTimeout: Duration = .seconds(60)
     /// From SIGTERM to the last cut stream.
     public var drainTimeout: Duration = .seconds(30)
+    /// From SIGTERM to the closing of connections that stay idle: longer than clients that keep to ready nodes wait
+    /// between two requests.
+    public var drainIdleGrace: Duration = .seconds(1)
     /// From SIGTERM to closed listeners, so that balancers see `/readyz` fail first.
     public var drainDelay: Duration = .milliseconds(200)
     /// At the end of a drain, for usage that the control plane has not acknowledged yet.

@@ -167,10 +167,16 @@ final class Worker {
 
     // MARK: Draining
 
-    /// Lets requests in flight end, tells clients to come back elsewhere, closes idle connections.
+    /// Lets requests in flight end and tells clients to come back elsewhere.
+    ///
+    /// A connection that is idle now may be about to carry a request, which closing it would break: it is answered, and
+    /// the connection closed with that. What stays idle for the grace is closed then.
     func drain() {
         isDraining = true
-        for handler in Array(connections.values) { handler.closeIfIdle() }
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: .nanoseconds(Int64(bounds.drainIdleGrace / .nanoseconds(1)))) {
+            for handler in Array(bound.value.connections.values) { handler.closeIfIdle() }
+        }
     }
 
     /// Cuts what is still in flight when the drain's time is over.

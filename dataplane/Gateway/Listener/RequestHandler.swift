@@ -366,7 +366,7 @@ final class RequestHandler: ChannelDuplexHandler {
         context.close(promise: nil)
     }
 
-    /// The node drains: a connection without a request ends at once, another after its answer.
+    /// The drain's grace is over: a connection without a request ends at once, another after its answer.
     func closeIfIdle() {
         guard case .waiting = state else { return }
         context?.close(promise: nil)
