@@ -12,9 +12,10 @@
 // comes and goes is probed ever less. And a probe that never reports is given up after `probeTimeout`: a lost answer
 // must not leave the breaker half-open for ever.
 //
-// What is slow now and then passes a probe at once and fails the next burst of calls: that is a relapse, told from an
-// outage by probes that did not fail. A relapse within `calm` keeps the breaker open for `relapseBackoff`, and each
-// further one for `maxRelapseBackoff`, so that callers do not pay for one miss after the other.
+// What is slow now and then passes a few probes and fails the next burst of calls: that is a relapse, told from an
+// outage by probes that did not fail in a row. After a relapse within `calm` it wants many more good probes before it
+// closes, and each one that fails begins the count again: callers do not pay for one miss after the other, and what was
+// really out is used as soon as it is back.
 
 /// How a breaker trips and recovers.
 public struct BreakerConfiguration: Equatable, Sendable {
@@ -34,13 +35,13 @@ public struct BreakerConfiguration: Equatable, Sendable {
     public var successesToClose: Int
     /// From one successful probe to the next while more are wanted.
     public var probeInterval: Duration
-    /// The least time that it stays open after its first relapse; zero makes relapses ordinary trips.
-    public var relapseBackoff: Duration
-    /// The least time that it stays open after each further relapse.
-    public var maxRelapseBackoff: Duration
+    /// Probes in a row that must succeed after a first relapse; not less than `successesToClose`.
+    public var successesAfterRelapse: Int
+    /// The same after each further relapse.
+    public var successesAfterRelapses: Int
 
     /// Failed probes in a row that make an outage of what else could be a relapse.
-    static let probesOfOutage = 2
+    static let probesOfOutage = 4
 
     /// Makes a configuration; the defaults suit a server in the same network.
     public init(
@@ -52,8 +53,8 @@ public struct BreakerConfiguration: Equatable, Sendable {
         calm: Duration = .seconds(10),
         successesToClose: Int = 1,
         probeInterval: Duration = .zero,
-        relapseBackoff: Duration = .zero,
-        maxRelapseBackoff: Duration = .zero
+        successesAfterRelapse: Int = 1,
+        successesAfterRelapses: Int = 1
     ) {
         precondition(failuresToTrip >= 1, "a breaker trips after at least one failure")
         precondition(initialBackoff > .zero && maxBackoff >= initialBackoff, "a backoff grows from above zero")
@@ -67,8 +68,8 @@ public struct BreakerConfiguration: Equatable, Sendable {
         self.calm = calm
         self.successesToClose = successesToClose
         self.probeInterval = probeInterval
-        self.relapseBackoff = relapseBackoff
-        self.maxRelapseBackoff = max(relapseBackoff, maxRelapseBackoff)
+        self.successesAfterRelapse = max(successesToClose, successesAfterRelapse)
+        self.successesAfterRelapses = max(self.successesAfterRelapse, successesAfterRelapses)
     }
 }
 
@@ -167,7 +168,7 @@ public struct Breaker: Sendable {
             successfulProbes += 1
             failedProbes = 0
             self.generation += 1
-            guard successfulProbes >= configuration.successesToClose else {
+            guard successfulProbes >= successesToClose else {
                 state = .open(until: now + configuration.probeInterval)
                 return .none
             }
@@ -235,19 +236,21 @@ public struct Breaker: Sendable {
         relapses = 0
     }
 
+    private var successesToClose: Int {
+        switch relapses {
+        case 0: configuration.successesToClose
+        case 1: configuration.successesAfterRelapse
+        default: configuration.successesAfterRelapses
+        }
+    }
+
     /// The time to stay open: doubled for each trip so far, less a random share of at most `jitter`.
-    ///
-    /// After a relapse it is no shorter than the relapse's, and chance makes that longer, never shorter.
     private mutating func backoff() -> Duration {
         var backoff = configuration.initialBackoff
         for _ in 0..<trips where backoff < configuration.maxBackoff {
             backoff = min(backoff * 2, configuration.maxBackoff)
         }
-        let fraction = nextFraction()
-        // A probe that failed after a relapse's wait says that the wait was long enough.
-        guard relapses > 0, failedProbes == 0 else { return backoff * (1 - configuration.jitter * fraction) }
-        let least = relapses == 1 ? configuration.relapseBackoff : configuration.maxRelapseBackoff
-        return max(backoff * (1 - configuration.jitter * fraction), least * (1 + configuration.jitter * fraction / 2))
+        return backoff * (1 - configuration.jitter * nextFraction())
     }
 
     /// 0..<1, by SplitMix64 (Steele, Lea, Flood 2014): chance for spreading probes needs no better.

@@ -83,8 +83,8 @@ private let quick = BreakerConfiguration(
         calm: .seconds(20),
         successesToClose: 3,
         probeInterval: .milliseconds(50),
-        relapseBackoff: .seconds(5),
-        maxRelapseBackoff: .seconds(60)
+        successesAfterRelapse: 60,
+        successesAfterRelapses: 200
     )
 
     /// Probes until it closes or `until`, with the outcome that `succeeds` gives each probe.
@@ -119,15 +119,21 @@ private let quick = BreakerConfiguration(
         #expect(closed == .milliseconds(500))
     }
 
-    @Test func `stays open longer after relapses, but not after outages`() {
+    @Test func `wants many more good probes after relapses, but not after outages`() {
         var breaker = Breaker(Self.configuration, seed: 1)
         _ = breaker.failed(generation: breaker.generation, now: .zero)
         #expect(Self.probe(&breaker, from: .zero, until: .seconds(9)) { _ in true } == .milliseconds(200))
-        // It passed its probes at once and failed again: twice.
+        // It passed its probes at once and failed again: twice. From a backoff on, a probe each 50 ms.
         _ = breaker.failed(generation: breaker.generation, now: .seconds(1))
-        #expect(Self.probe(&breaker, from: .seconds(1), until: .seconds(9)) { _ in true } == .milliseconds(6_100))
-        _ = breaker.failed(generation: breaker.generation, now: .seconds(7))
-        #expect(Self.probe(&breaker, from: .seconds(7), until: .seconds(99)) { _ in true } == .milliseconds(67_100))
+        #expect(Self.probe(&breaker, from: .seconds(1), until: .seconds(9)) { _ in true } == .milliseconds(4_150))
+        _ = breaker.failed(generation: breaker.generation, now: .seconds(5))
+        #expect(Self.probe(&breaker, from: .seconds(5), until: .seconds(99)) { _ in true } == .milliseconds(15_250))
+        // One failed probe among good ones begins the count again, and is no outage.
+        _ = breaker.failed(generation: breaker.generation, now: .seconds(16))
+        let late = Self.probe(&breaker, from: .seconds(16), until: .seconds(99)) {
+            $0 < .seconds(20) || $0 > .milliseconds(20_050)
+        }
+        #expect(late.map { $0 > .seconds(30) } == true)
         // An outage while it is closed again: it ends soon after the dependency is back.
         _ = breaker.failed(generation: breaker.generation, now: .seconds(90))
         let back = Duration.seconds(93)

@@ -263,7 +263,7 @@ extension Faults {
             try corrupt("\(data)/\(names[0])")
             let empty = Task { try await node.start() }
             await expectSoon("listens, not ready", within: .seconds(5)) { await system.readiness(port: port) == 503 }
-            try await system.fleet.postgres?.process.start()
+            try await system.restartPostgres()
             try await system.fleet.redis?.process.start()
             for control in await system.fleet.controls { try await control.start() }
             try await empty.value
@@ -309,7 +309,7 @@ extension Faults {
             let data = "\(postgres.directory)/data"
             await postgres.process.stop()
             try await system.run("cp", ["-a", data, "\(data).yesterday"])
-            try await postgres.process.start()
+            try await system.restartPostgres()
             try await system.mend()
 
             for number in 0..<5 { try await kept.add("request_size", ["max_bytes": .integer(Int64(30_000 + number))]) }
@@ -322,7 +322,7 @@ extension Faults {
             await postgres.process.stop()
             try await system.run("rm", ["-rf", data])
             try await system.run("mv", ["\(data).yesterday", data])
-            try await postgres.process.start()
+            try await system.restartPostgres()
             try await control.start()
 
             await expectSoon("a new lineage", within: .seconds(10)) {

@@ -190,6 +190,20 @@ final class FaultSystem: Sendable {
         try #require(isLive, "not every node came to enforce the newest version")
     }
 
+    /// Starts PostgreSQL after a kill: the old server's children may hold its memory for a moment yet.
+    func restartPostgres() async throws {
+        let process = try #require(await fleet.postgres).process
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            do throws(StackError) {
+                return try await process.start()
+            } catch {
+                guard ContinuousClock.now < deadline else { throw error }
+                await pause(for: .milliseconds(100))
+            }
+        }
+    }
+
     /// Waits until every node asks Redis for limits again.
     ///
     /// Whether each request is decided there is another question: on a busy machine a deadline of 10 ms is missed now

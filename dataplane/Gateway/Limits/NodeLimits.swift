@@ -13,7 +13,7 @@ final class NodeLimits: Sendable {
     // One miss is enough: what waits behind it would miss, too. Probes are cheap and come every 300 ms at most, so that
     // the breaker closes within a second of the first good answer. It wants four good ones 100 ms apart: by then every
     // other node has seen that Redis is back and has merged what it admitted, and nobody is told of room that is gone.
-    // 5 s and 60 s after relapses keep a Redis that is slow now and then from being tried again and again.
+    // One that is slow now and then must answer every probe for 3 s after a relapse, for 10 s after more of them.
     static let breakerConfiguration = BreakerConfiguration(
         failuresToTrip: 1,
         initialBackoff: .milliseconds(100),
@@ -22,8 +22,8 @@ final class NodeLimits: Sendable {
         calm: .seconds(20),
         successesToClose: 4,
         probeInterval: .milliseconds(100),
-        relapseBackoff: .seconds(5),
-        maxRelapseBackoff: .seconds(60)
+        successesAfterRelapse: 30,
+        successesAfterRelapses: 100
     )
 
     let breaker: SharedBreaker
