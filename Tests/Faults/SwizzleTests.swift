@@ -84,10 +84,12 @@ extension Faults {
             try await system.requireLive(.seconds(10))
             let probe = try await system.makeApp([.perMonth(1_000_000)])
             for node in system.nodes.indices {
-                #expect(await system.returns(node, probe, within: .seconds(5)), "node \(node) stays off Redis, \(told)")
+                // A link that was slow for less than a second is a relapse to the breaker: Redis must then answer in time
+                // for up to 10 s in a row. All else is back within 5 s.
+                #expect(await system.returns(node, probe, within: .seconds(20)), "node \(node) stays off Redis, \(told)")
             }
             let whole = load.now
-            #expect(whole - restored < .seconds(8), "whole again after \(whole - restored), \(told)")
+            #expect(whole - restored < .seconds(25), "whole again after \(whole - restored), \(told)")
             await pause(for: .seconds(1))
             let history = await load.stop()
 

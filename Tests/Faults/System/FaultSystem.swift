@@ -208,7 +208,7 @@ final class FaultSystem: Sendable {
     ///
     /// Whether each request is decided there is another question: on a busy machine a deadline of 10 ms is missed now
     /// and then without any fault.
-    func requireExact(_ deadline: Duration = .seconds(10)) async throws {
+    func requireExact(_ deadline: Duration = .seconds(25)) async throws {
         let probe = try await makeApp([.perMonth(1_000_000)])
         for node in nodes.indices {
             try #require(await returns(node, probe, within: deadline), "node \(node) did not return to Redis")

@@ -44,6 +44,8 @@ final class SnapshotCompiler: Sendable {
             }
             return (head, Rows.all(try await ConfigurationRows.read(session)))
         }
+        // Versions of another lineage may carry the numbers of those that were lost.
+        if let previous, previous.lineage != head.lineage { programs.withLock { $0.removeAll() } }
         let parts: Parts
         switch (rows, previous) {
         case (.changed(let rows), let previous?):

@@ -14,13 +14,21 @@ final class SnapshotKeeper: Sendable {
     private let compiler: SnapshotCompiler
     private let holder: SnapshotHolder
     private let store: Store
+    private let lineage: LineageKeeper
     private let logger: Logger
     private let reason = Mutex<String?>(nil)
 
-    init(compiler: SnapshotCompiler, holder: SnapshotHolder, store: Store, logger: Logger) {
+    init(
+        compiler: SnapshotCompiler,
+        holder: SnapshotHolder,
+        store: Store,
+        lineage: LineageKeeper,
+        logger: Logger
+    ) {
         self.compiler = compiler
         self.holder = holder
         self.store = store
+        self.lineage = lineage
         self.logger = logger
     }
 
@@ -45,7 +53,14 @@ final class SnapshotKeeper: Sendable {
 
     private func look() async {
         do {
-            if try await isBehind() {
+            let database = try await look(at: holder.current)
+            if database == .another, let current = holder.current {
+                // Its next version would carry a number that nodes enforce already: nothing is compiled until it has
+                // a lineage of its own.
+                lineage.suspect(LineageKeeper.Evidence(current, witness: "what was compiled before"))
+                return
+            }
+            if database == .ahead {
                 let snapshot = try await compiler.compile(after: holder.current)
                 holder.accept(snapshot)
                 logger.debug(
@@ -71,11 +86,30 @@ final class SnapshotKeeper: Sendable {
         }
     }
 
-    private func isBehind() async throws -> Bool {
-        guard let current = holder.current else { return true }
-        let rows = try await store.pool.query("SELECT version, lineage FROM configuration")
-        guard let row = rows.first else { return true }
-        return try UInt64(row.int("version")) != current.version || hex(row.bytes("lineage")) != current.lineage
+    /// Where the database is beside what was compiled.
+    private enum Position {
+        case same
+        case ahead
+        /// It lost versions that were compiled: set back, or failed over to a copy that lagged.
+        case another
+    }
+
+    private func look(at current: CompiledSnapshot?) async throws -> Position {
+        guard let current else { return .ahead }
+        let rows = try await store.pool.query(
+            """
+            SELECT version, lineage, (SELECT at FROM audit_log WHERE audit_log.version = $1) AS compiled_at
+            FROM configuration
+            """,
+            [.int(Int64(clamping: current.version))]
+        )
+        guard let row = rows.first else { return .ahead }
+        let version = UInt64(try row.int("version"))
+        guard try hex(row.bytes("lineage")) == current.lineage else { return .ahead }
+        // A version's number may have been given out again: its time was not.
+        let compiledAt = try row.optionalMilliseconds("compiled_at")
+        if version < current.version || compiledAt.map({ $0 != current.createdAt }) == true { return .another }
+        return version == current.version ? .same : .ahead
     }
 
     private static func describe(_ error: any Error) -> String {

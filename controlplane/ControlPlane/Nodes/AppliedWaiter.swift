@@ -36,14 +36,21 @@ struct AppliedWaiter: Sendable {
     ///   - version: the configuration's version that must be enforced.
     ///   - wait: how long.
     ///   - canary: the canary that the write opened: then only its nodes are waited for, and until they enforce it.
+    ///   - lost: the lineage of what was compiled here when the version was made, if that was no earlier one: the
+    ///     database has lost versions, and nothing of that lineage is this version.
     /// - Throws: 504 naming the nodes that lag, with the reason of those that refused, when the time is over.
-    func wait(for version: Int64, _ wait: AppliedWait, canary: String? = nil) async throws(Problem) {
+    func wait(
+        for version: Int64,
+        _ wait: AppliedWait,
+        canary: String? = nil,
+        lost: String? = nil
+    ) async throws(Problem) {
         let clock = ContinuousClock()
         let deadline = clock.now + wait.timeout
         while true {
             let rings = nodes.changed.rings
             let lagging = lagging(version, canary)
-            if lagging.isEmpty, isCompiled(version) { return }
+            if lagging.isEmpty, isCompiled(version, lost) { return }
             guard clock.now < deadline, !holder.isEnding, !Task.isCancelled else {
                 let names = lagging.prefix(20).map { node in
                     let reason =
@@ -60,7 +67,9 @@ struct AppliedWaiter: Sendable {
         }
     }
 
-    private func isCompiled(_ version: Int64) -> Bool { holder.current.map { Int64($0.version) >= version } ?? false }
+    private func isCompiled(_ version: Int64, _ lost: String?) -> Bool {
+        holder.current.map { Int64($0.version) >= version && $0.lineage != lost } ?? false
+    }
 
     private func lagging(_ version: Int64, _ canary: String?) -> [NodeReport] {
         let current = holder.current

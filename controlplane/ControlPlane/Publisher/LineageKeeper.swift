@@ -1,6 +1,7 @@
 // Notices that the database was set back to an older state, and begins a new history then: a version that a node
 // enforces already would otherwise be given out again for another configuration. Evidence is a head in Redis with our
-// own signature, or the report of a node, of a version that the database has not reached.
+// own signature, the report of a node, or what was compiled here: of a version that the database has not reached, or
+// that it made at another time.
 
 import Logging
 import Postgres
@@ -72,10 +73,8 @@ final class LineageKeeper: Sendable {
     }
 
     private func judge(_ evidence: Evidence) async throws {
-        let rows = try await store.pool.query("SELECT version, lineage FROM configuration")
-        guard let row = rows.first else { return }
-        let (lineage, version) = (hex(try row.bytes("lineage")), UInt64(try row.int("version")))
-        guard lineage == evidence.lineage, version < evidence.version else { return }
+        let rows = try await store.pool.query("SELECT version FROM configuration")
+        guard let version = try rows.first?.int("version") else { return }
         let begun = try await store.pool.transaction { session in
             try await Self.begin(session, because: evidence)
         }
@@ -101,12 +100,14 @@ final class LineageKeeper: Sendable {
             SET version = version + 1, lineage = $1, previous_lineage = lineage, lineage_confirmed = false,
                 changed_at = greatest(changed_at, $4, date_trunc('milliseconds', clock_timestamp())),
                 lineage_since = date_trunc('milliseconds', clock_timestamp())
-            WHERE lineage = decode($2, 'hex') AND version < $3
+            WHERE lineage = decode($2, 'hex')
+                AND (version < $3 OR EXISTS (SELECT 1 FROM audit_log WHERE audit_log.version = $3 AND at <> $5))
             RETURNING version, changed_at
             """,
             [
                 .bytes(lineage), .text(evidence.lineage), .int(Int64(clamping: evidence.version)),
                 .timestamp(milliseconds: (evidence.createdAt ?? -1) + 1),
+                evidence.createdAt.map { .timestamp(milliseconds: $0) } ?? .null,
             ]
         )
         guard let row = rows.first else { return nil }
@@ -129,6 +130,15 @@ final class LineageKeeper: Sendable {
 }
 
 extension LineageKeeper.Evidence {
+    init(_ snapshot: CompiledSnapshot, witness: String) {
+        self.init(
+            lineage: snapshot.lineage,
+            version: snapshot.version,
+            createdAt: snapshot.createdAt,
+            witness: witness
+        )
+    }
+
     init(_ manifest: Manifest, witness: String) {
         self.init(
             lineage: manifest.lineage,

@@ -231,6 +231,7 @@ final class Publisher: Sendable {
             let known = published.allChunks
             try await store(snapshot.allChunks.filter { known[$0.key] == nil })
         } else {
+            if Array(snapshot.position.utf8) == seen { await lookAtHead(insteadOf: snapshot) }
             // Most chunks are likely there when only the publisher is a new one.
             try await store(try await missing(snapshot.allChunks))
         }
@@ -300,13 +301,15 @@ final class Publisher: Sendable {
         }
     }
 
-    /// A head of our own lineage and signature that is newer than ours: another publisher's, or this database was set
+    /// A head of our own lineage and signature that is newer than ours, or not the same although its number is: another publisher's, or this database was set
     /// back to an older state.
     private func lookAtHead(insteadOf current: CompiledSnapshot) async {
         do {
             guard case .bulk(let bytes) = try await redis.command([Array("GET".utf8), RedisNames.head]) else { return }
             let head = try lineage.verified(bytes)
-            guard head.lineage == current.lineage, head.version > current.version else { return }
+            guard head.lineage == current.lineage, head.version >= current.version,
+                head.version > current.version || head.createdAt != current.createdAt
+            else { return }
             lineage.suspect(LineageKeeper.Evidence(head, witness: "the head in Redis"))
         } catch {
             logger.debug("the head in Redis says nothing", metadata: ["reason": "\(error)"])

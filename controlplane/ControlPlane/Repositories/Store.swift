@@ -56,7 +56,9 @@ struct Store: Sendable {
     func change(_ call: Call, _ body: @Sendable (Change) async throws -> Outcome) async throws -> Answer {
         let wait = try AppliedWait(call.query)
         let idempotency = try IdempotencyRecord(call)
-        let (answer, version) = try await pool.transaction { session in
+        // What is compiled by now is older than the version to come, unless the database has lost versions.
+        let known = applied.holder.current
+        let (answer, version, isStored) = try await pool.transaction { session in
             _ = try await session.query(
                 """
                 SELECT set_config('lock_timeout', $1, true),
@@ -64,17 +66,23 @@ struct Store: Sendable {
                 """,
                 [.text(Self.lockTimeout), .text(Self.silenceTimeout)]
             )
-            if let idempotency, let stored = try await idempotency.claim(in: session, key: sealingKey) { return stored }
+            if let idempotency, let (answer, version) = try await idempotency.claim(in: session, key: sealingKey) {
+                return (answer, version, true)
+            }
             let change = try await Self.bump(session)
             let outcome = try await body(change)
             try await Self.record(outcome, of: change, actor: call.actor, requestID: call.requestID)
             var answer = outcome.answer
             answer.headers["weir-version"] = String(change.version)
             if let idempotency { try await idempotency.keep(answer, change.version, in: session, key: sealingKey) }
-            return (answer, change.version)
+            return (answer, change.version, false)
         }
         committed.notify()
-        if let wait { try await applied.wait(for: version, wait, canary: answer.headers[CanaryRoutes.header]) }
+        if let wait {
+            let canary = answer.headers[CanaryRoutes.header]
+            let lost = known.flatMap { Int64($0.version) >= version ? $0.lineage : nil }
+            try await applied.wait(for: version, wait, canary: canary, lost: isStored ? nil : lost)
+        }
         return answer
     }
 

@@ -79,13 +79,13 @@ public final class ControlPlane: Sendable {
             committed: Beacon()
         )
         let compiler = SnapshotCompiler(store: store, signingKey: configuration.signingKey)
-        keeper = SnapshotKeeper(compiler: compiler, holder: holder, store: store, logger: logger)
         lineage = LineageKeeper(
             store: store,
             verifyingKey: configuration.signingKey.verifyingKey,
             counters: counters,
             logger: logger
         )
+        keeper = SnapshotKeeper(compiler: compiler, holder: holder, store: store, lineage: lineage, logger: logger)
         publisher = Publisher(
             pool: pool,
             holder: holder,

@@ -61,8 +61,7 @@ final class SnapshotTaker {
         /// What all others enforce is better than what was enforced before: a canary that this node cannot enforce must
         /// not keep it from the changes that come meanwhile.
         func giveUpCanary(_ reason: String, isFinal: Bool) {
-            guard let canary else { return }
-            trouble = SnapshotRefusal(.canary, "canary \(canary.id): \(reason)")
+            trouble = SnapshotRefusal(.canary, "canary \(canary?.id ?? "notice"): \(reason)")
             isCanaryBad = isFinal
             self.canary = nil
         }
@@ -195,12 +194,18 @@ final class SnapshotTaker {
         inHand = offer
         guard offer.digest != condemned else { return end(.refused) }
         let manifest: Manifest
-        let canary: SnapshotCanary?
         do throws(SnapshotError) {
             manifest = try SnapshotDecoder.manifest(offer.manifest, verifyingKey: configuration.verifyingKey)
-            canary = try self.canary(of: offer, manifest)
         } catch {
             return refuse(SnapshotRefusal(error))
+        }
+        var canary: SnapshotCanary?
+        var canaryTrouble: String?
+        do throws(SnapshotError) {
+            canary = try self.canary(of: offer, manifest)
+        } catch {
+            // It must not keep the node from what all others enforce.
+            canaryTrouble = "\(error)"
         }
         switch gate.judge(manifest.identity, createdAt: manifest.createdAt) {
         case .refuse(let refusal): refuse(refusal)
@@ -209,7 +214,10 @@ final class SnapshotTaker {
             if let canary, enforcedCanary == nil { return gather(Taking(offer, manifest, canary, spareChunks)) }
             confirm(manifest.identity)
             end(.same)
-        case .take: gather(Taking(offer, manifest, canary, spareChunks))
+        case .take:
+            let taking = Taking(offer, manifest, canary, spareChunks)
+            if let canaryTrouble { taking.giveUpCanary(canaryTrouble, isFinal: true) }
+            gather(taking)
         }
     }
 
@@ -298,7 +306,8 @@ final class SnapshotTaker {
             do throws(SnapshotError) {
                 changed = try EnforcedSnapshot(
                     manifest: manifest.applying(canary),
-                    replacing: base,
+                    // Not the base: what the canary changes is held by the one before, if it was a canary's too.
+                    replacing: current,
                     registry: registry
                 ) { gathered[$0] }
             } catch {
