@@ -124,12 +124,14 @@ local function library()
     return true
   end
 
-  -- Gives back what a node holds whose lease has lapsed, at most 200 reservations; the next call goes on.
+  -- Gives back what another node holds whose lease has lapsed, at most 200 reservations: as many were there when it
+  -- answers 200, and the next call goes on.
   local function reap(leases, own, now)
-    local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-    local holder = first[1]
-    if not holder or holder == own then return 0 end
-    local deadline = first[2] + 0
+    -- The caller's own may be the first for ever: one that is idle, or only refused, is not renewed.
+    local first = call('ZRANGE', leases, 0, 1, 'WITHSCORES')
+    local place = first[1] == own and 3 or 1
+    local holder, deadline = first[place], (first[place + 1] or 0) + 0
+    if not holder then return 0 end
     if deadline > now + LEASE then
       -- From a clock that was ahead.
       call('ZADD', leases, now + LEASE, holder)
@@ -138,15 +140,21 @@ local function library()
     if deadline >= now then return 0 end
     local prefix = string.sub(leases, 1, -2)
     local open = prefix .. 'o:' .. holder
-    local entries = redis.pcall('HRANDFIELD', open, 200, 'WITHVALUES')
-    if entries.err then entries = {} end
+    -- One more, because one may be the field without a name.
+    local entries = redis.pcall('HRANDFIELD', open, 201, 'WITHVALUES')
+    if entries.err then
+      call('ZREM', leases, holder)
+      return 0
+    end
     local ids, lapsed, charges = {}, {}, {}
     for i = 1, #entries, 2 do
-      ids[#ids + 1] = entries[i]
-      if entries[i] ~= '' then
-        lapsed[#lapsed + 1], lapsed[#lapsed + 2] = entries[i], '1'
-      end
       local record, place = entries[i + 1], 1
+      if entries[i] ~= '' and #ids < 200 then
+        ids[#ids + 1] = entries[i]
+        lapsed[#lapsed + 1], lapsed[#lapsed + 2] = entries[i], '1'
+      else
+        record = ''
+      end
       while place <= #record do
         local status, suffix, cost, mark
         status, suffix, cost, mark, place = unpack_bytes('>BI2c0i8i8', record, place)
@@ -163,14 +171,17 @@ local function library()
         pcall(adjust, prefix .. suffix, string.sub(suffix, 1, 1), mark, delta, now)
       end
     end
-    if #ids > 0 then call('HDEL', open, unpack(ids)) end
-    if #lapsed > 0 then
+    if #ids > 0 then
+      call('HDEL', open, unpack(ids))
       -- The node may only have been stopped, and settle them yet.
       call('HSET', prefix .. 'x:' .. holder, unpack(lapsed))
       call('PEXPIRE', prefix .. 'x:' .. holder, DAY)
     end
-    if #ids < 200 or call('EXISTS', open) == 0 then call('ZREM', leases, holder) end
-    return #lapsed / 2
+    if call('HLEN', open) == call('HEXISTS', open, '') then
+      call('DEL', open)
+      call('ZREM', leases, holder)
+    end
+    return #ids
   end
 
   return {clock = clock, fill = fill, pour = pour, slide = slide, store = store, add = add, adjust = adjust, reap = reap}
