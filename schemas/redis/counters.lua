@@ -35,11 +35,12 @@ local function library()
     return math.min(level, capacity)
   end
 
-  -- Writes a bucket, which is gone when it is full again.
-  local function pour(key, level, now, refill, price, capacity)
+  -- Writes a bucket, which is gone when it is full again, but not before `floor`: while distinct values are counted, a
+  -- known one must not become a new one by being idle.
+  local function pour(key, level, now, refill, price, capacity, floor)
     level = math.max(level, -EXACT)
     call('SET', key, pack('>i8i8i8i8i8', level, now, refill, price, capacity),
-      'PXAT', now + math.ceil((capacity - level) / refill) + 1)
+      'PXAT', math.max(now + math.ceil((capacity - level) / refill) + 1, floor))
   end
 
   -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
@@ -110,7 +111,7 @@ local function library()
         return false
       end
       local level = fill(value, now, refill, price, capacity)
-      pour(key, math.min(level - delta * price, capacity), now, refill, price, capacity)
+      pour(key, math.min(level - delta * price, capacity), now, refill, price, capacity, call('PEXPIRETIME', key))
       return true
     end
     if not value then return false end

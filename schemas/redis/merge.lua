@@ -40,7 +40,8 @@ local function merge(key, kind, used, window, mark, refill, price, capacity)
     return true
   end
   local level = lib.fill(value, now, refill, price, capacity)
-  lib.pour(key, math.max(math.min(level, 0), level - used * price), now, refill, price, capacity)
+  lib.pour(key, math.max(math.min(level, 0), level - used * price), now, refill, price, capacity,
+    call('PEXPIRETIME', key))
   return true
 end
 

@@ -186,7 +186,11 @@ for attempt = 1, 2 do
       end
       lib = lib or library()
       local level = lib.fill(value ~= '' and value, now, refill, price, capacity)
-      if value ~= '' and unpack_bytes('>i8', value, 9) > now then lib.pour(name, level, now, refill, price, capacity) end
+      -- Known for as long as distinct values are counted.
+      ends = distinct == '0' and 0 or now - now % window + window
+      if value ~= '' and unpack_bytes('>i8', value, 9) > now then
+        lib.pour(name, level, now, refill, price, capacity, ends)
+      end
       left = math.floor(level / price)
       -- More than a full bucket never fits; its wait is until the bucket is full.
       wait = math.ceil((math.min(cost * price, capacity) - level) / refill)
@@ -236,7 +240,7 @@ for i = 1, #claims do
         call('SETRANGE', name, '0', pack('>i8i8i8', mark, first, claim[SECOND]))
       end
     elseif kind == 'b' then
-      lib.pour(name, new, now, first, claim[SECOND], claim[SPAN])
+      lib.pour(name, new, now, first, claim[SECOND], claim[SPAN], claim[ENDS])
       reset = math.ceil((claim[SPAN] - new) / first)
     else
       call('SET', name, new, 'PX', '2764800000')
