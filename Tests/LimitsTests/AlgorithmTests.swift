@@ -7,7 +7,7 @@ import Testing
 @testable import Limits
 
 /// A node on a clock of the test's.
-private final class Simulation {
+final class Simulation {
     let node: TestNode
     private(set) var now: Int64
     private let clockKey: [UInt8]

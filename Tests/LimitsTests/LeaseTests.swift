@@ -63,6 +63,34 @@ import Testing
         #expect(try other.reserve([place]).isAdmitted)
     }
 
+    // Each refusal gave back up to 400, a millisecond of Redis's time, and the others in the pipeline waited for it.
+    @Test func `that lapsed is given back by a refusal in small portions, and only when that may help`() throws {
+        let simulation = try Simulation()
+        let node = simulation.node
+        let other = TestNode(redis, app: node.app, clock: node.clock)
+        let held = makeClaim("held", limit: 1_000, window: 31 * 86_400_000, unit: .tokens)
+        for _ in 0..<500 { #expect(try node.reserve([held]).isAdmitted) }
+        try node.lapse()
+        // A window of requests is no fuller for what a dead node holds.
+        let closed = makeClaim("r", limit: 0, window: 31 * 86_400_000)
+        for claims in [[closed, tokens], [tokens, closed], [closed, makePlace("none", limit: 0)]] {
+            #expect(!(try other.reserve(claims).isAdmitted))
+        }
+        #expect(try node.openCount() == 500)
+        for (step, left) in [(0, 300), (0, 300), (4, 300), (1, 100), (0, 100), (5, 0)] as [(Int64, Int)] {
+            try simulation.advance(step)
+            #expect(!(try other.reserve([makePlace("none", limit: 0)]).isAdmitted))
+            #expect(try node.openCount() == left, "after \(step) ms")
+        }
+        // Also a shadow's refusal; and a renewal does not wait.
+        for _ in 0..<500 { #expect(try node.reserve([held]).isAdmitted) }
+        try node.lapse()
+        try simulation.advance(5)
+        #expect(try other.reserve([makePlace("none", limit: 0, isShadow: true), tokens]).isAdmitted)
+        #expect(try node.openCount() == 300)
+        #expect(try (0..<3).map { _ in try other.renew().returned } == [200, 100, 0])
+    }
+
     @Test func `comes back within ten seconds of a node's last sign of life`() throws {
         let app = String(decoding: node.app, as: UTF8.self)
         #expect(try node.reserve([makePlace(limit: 1)]).isAdmitted)

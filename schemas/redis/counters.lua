@@ -11,7 +11,8 @@
 --   c  concurrency     an integer; absent is 0. No marks (0)
 --
 -- Also there: `d:` how many new counters a window has seen, `n` leases, `o:` open reservations (and a field without a
--- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `m:` merges done. docs/limits.md has it all.
+-- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `g` when 200 of them were given back, `m:`
+-- merges done. docs/limits.md has it all.
 --
 -- Functions are made anew in each run, 0.15 us each, so they are made only when one of them is needed.
 
@@ -126,8 +127,9 @@ local function library()
   end
 
   -- Gives back what another node holds whose lease has lapsed, at most 200 reservations: as many were there when it
-  -- answers 200, and the next call goes on.
-  local function reap(leases, own, now)
+  -- answers 200, and the next call goes on; a hurried one not within 5 ms, or pipelined refusals of a millisecond each
+  -- would keep everybody waiting.
+  local function reap(leases, own, now, hurried)
     -- The caller's own may be the first for ever: one that is idle, or only refused, is not renewed.
     local first = call('ZRANGE', leases, 0, 1, 'WITHSCORES')
     local place = first[1] == own and 3 or 1
@@ -140,6 +142,10 @@ local function library()
     end
     if deadline >= now then return 0 end
     local prefix = string.sub(leases, 1, -2)
+    if hurried then
+      local since = now - (tonumber(call('GET', prefix .. 'g') or 0) or 0)
+      if since >= 0 and since < 5 then return 0 end
+    end
     local open = prefix .. 'o:' .. holder
     -- One more, because one may be the field without a name.
     local entries = redis.pcall('HRANDFIELD', open, 201, 'WITHVALUES')
@@ -182,6 +188,7 @@ local function library()
       call('DEL', open)
       call('ZREM', leases, holder)
     end
+    if #ids == 200 then call('SET', prefix .. 'g', now, 'PX', LEASE) end
     return #ids
   end
 

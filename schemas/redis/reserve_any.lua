@@ -20,7 +20,8 @@
 -- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY: nothing was charged
 --
 -- All is read before anything is charged, so an error leaves nothing half done. A reservation that is still open is
--- answered again as it was, and not charged again. Before a claim is refused, what a dead node held is given back.
+-- answered again as it was, and not charged again. Before a lease is renewed, or a claim refused for want of what can be
+-- returned, what a dead node held is given back.
 -- A counter from a clock that was ahead is moved to this one, charged or not.
 
 local keys, argv = KEYS, ARGV
@@ -83,7 +84,6 @@ if leased then
   if deadline then deadline = deadline + 0 end
   -- Its node renews it more often than this.
   stale = not deadline or deadline < now + 4000 or deadline > now + LEASE
-  if stale then library().reap(keys[1], holder, now) end
 end
 
 -- What each claim found and what it would write, an array per claim: a table with names takes 1 us.
@@ -91,7 +91,8 @@ local KIND, NAME, STATUS, COST, CHARGE, LEFT, MARK, FITS, SHARED = 1, 2, 3, 4, 5
 local MADE, ENDS, RESET, NEW, FIRST, SECOND, SPAN = 10, 11, 12, 13, 14, 15, 16
 local claims, refused, lib
 for attempt = 1, 2 do
-  local key, arg, place, over = leased and 3 or 1, 4, 1, false
+  -- Whether what can be returned is short, and whether returning it would be of no use.
+  local key, arg, place, short, futile = leased and 3 or 1, 4, 1, false, false
   claims, refused = {}, 0
   while arg <= #argv do
     local kind, cost, limit, window = argv[arg], argv[arg + 2] + 0, argv[arg + 3] + 0, argv[arg + 4] + 0
@@ -204,7 +205,11 @@ for attempt = 1, 2 do
     else
       mark, fits = found, cost <= left
       if not fits then
-        over = true
+        if status == 2 then
+          short = true
+        elseif not shadow then
+          futile = true
+        end
         if not shadow and refused == 0 then refused = #claims + 1 end
       end
     end
@@ -214,8 +219,8 @@ for attempt = 1, 2 do
     }
     arg = arg + 6
   end
-  if not over or record or not leased or attempt == 2 then break end
-  if library().reap(keys[1], holder, now) == 0 then break end
+  if attempt == 2 or not leased or record or futile or not (short or stale) then break end
+  if library().reap(keys[1], holder, now, true) == 0 then break end
 end
 
 local charged = refused == 0 and not record
