@@ -119,6 +119,23 @@ import Testing
         #expect(try redis.command([Array("EXISTS".utf8), CounterKeys(app: node.app).leases]) == .integer(0))
     }
 
+    @Test(arguments: [LimitAlgorithm.fixedWindow, .slidingWindow])
+    func `of which less than five seconds are left is renewed by a reservation`(algorithm: LimitAlgorithm) throws {
+        let claim = makeClaim("t", limit: 1_000, window: 31 * 86_400_000, algorithm, unit: .tokens)
+        _ = try node.reserve([claim])
+        let leases = CounterKeys(app: node.app).leases
+        let time = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
+        func run(_ text: String) throws -> RESPValue {
+            try redis.command([Array("EVAL".utf8), Array((time + text).utf8), [49], leases, node.holder.name])
+        }
+        #expect(try run("return redis.call('ZADD', KEYS[1], 'XX', now + 4900, ARGV[1])") == .integer(0))
+        _ = try node.reserve([claim])
+        guard case .integer(let left) = try run("return redis.call('ZSCORE', KEYS[1], ARGV[1]) - now") else {
+            throw RESPError.unexpected
+        }
+        #expect(left > 4_900)
+    }
+
     @Test func `that lapsed while its node was stopped is settled to the truth, once`() throws {
         let first = try node.reserve([requests, tokens, place])
         let second = try node.reserve([requests, tokens, place])

@@ -19,6 +19,11 @@
 local call = redis.call
 local pack, unpack_bytes = struct.pack, struct.unpack
 local LEASE, KEEP, DAY, EXACT = 7000, 2764800000, 86400000, 9007199254740992
+-- A lease that ends sooner is renewed by a reservation, which then looks for dead nodes, too: every 2 s while an app has
+-- requests, although a node's own renewals may be 4 s apart.
+local FRESH = 5000
+-- What INCRBY takes, but for 0; tonumber takes more ("0x10", "1e3", " 5", "007").
+local INTEGER = '^%-?[1-9]%d*$'
 
 local function library()
   -- ms since the epoch.
@@ -27,10 +32,16 @@ local function library()
     return time[1] * 1000 + math.floor(time[2] / 1000)
   end
 
+  -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
+  local function reject()
+    error({err = 'ERR value is not an integer or out of range'})
+  end
+
   -- The level of a bucket now.
   local function fill(value, now, refill, price, capacity)
     if not value then return capacity end
     local level, at, _, old = unpack_bytes('>i8i8i8i8', value)
+    if old < 1 then reject() end
     if old ~= price then level = math.floor(level / old * price) end
     if now > at then level = level + (now - at) * refill end
     return math.min(level, capacity)
@@ -42,11 +53,6 @@ local function library()
     level = math.max(level, -EXACT)
     call('SET', key, pack('>i8i8i8i8i8', level, now, refill, price, capacity),
       'PXAT', math.max(now + math.ceil((capacity - level) / refill) + 1, floor))
-  end
-
-  -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
-  local function reject()
-    error({err = 'ERR value is not an integer or out of range'})
   end
 
   -- The slots of a sliding window, and its total, as of the grain `current`.

@@ -40,7 +40,7 @@ if argv[3] == '1' then
     now = time[1] * 1000 + math.floor(time[2] / 1000)
   end
   local deadline = (call('ZSCORE', keys[1], holder) or 0) + 0
-  local usual = deadline >= now + 4000 and deadline <= now + LEASE
+  local usual = deadline >= now + FRESH and deadline <= now + LEASE
   local reply = count == 1 and {0, now, 0, 0, 0} or {0, now, 0, 0, 0, 0, 0, 0}
   local charged, fault, record = 0, nil, ''
   for i = 1, usual and count or 0 do
@@ -83,7 +83,7 @@ if leased then
   local deadline = call('ZSCORE', keys[1], holder)
   if deadline then deadline = deadline + 0 end
   -- Its node renews it more often than this.
-  stale = not deadline or deadline < now + 4000 or deadline > now + LEASE
+  stale = not deadline or deadline < now + FRESH or deadline > now + LEASE
 end
 
 -- What each claim found and what it would write, an array per claim: a table with names takes 1 us.
@@ -112,7 +112,10 @@ for attempt = 1, 2 do
     else
       if value == '' and not record then
         made, ends = keys[key + 1], now - now % window + window
-        if (tonumber(call('GET', made) or 0) or 0) >= distinct + 0 then
+        local count = call('GET', made) or '0'
+        count = (count == '0' or string.find(count, INTEGER)) and tonumber(count) or -1
+        if count < 0 then return redis.error_reply('ERR value is not an integer or out of range') end
+        if count >= distinct + 0 then
           name, made, shared = keys[key + 2], nil, true
           value = call('GETRANGE', name, '0', '39')
         end
@@ -123,8 +126,8 @@ for attempt = 1, 2 do
     -- reset is of a claim that fits, wait of one that does not; what is written differs by kind.
     local left, found, reset, wait, new, first, second = 0, 0, 0, 0, nil, nil, nil
     if kind == 'l' or kind == 'c' then
-      local used = value == '' and 0 or tonumber(value)
-      if not used or used % 1 ~= 0 or used > EXACT then
+      local used = (value == '' or value == '0') and 0 or string.find(value, INTEGER) and tonumber(value)
+      if not used or used > EXACT then
         return redis.error_reply('ERR value is not an integer or out of range')
       end
       if kind == 'l' then
