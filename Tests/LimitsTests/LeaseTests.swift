@@ -204,6 +204,34 @@ import Testing
         #expect(Settlement(unanswered: [requests], id: id) == nil)
     }
 
+    // Over the new connection it can come before what is still on its way over the old one, which nobody would close.
+    @Test(arguments: [LimitAlgorithm.fixedWindow, .slidingWindow])
+    func `takes no reservation that was given back before it came`(algorithm: LimitAlgorithm) throws {
+        let tokens = makeClaim("t", limit: 1_000, window: 31 * 86_400_000, algorithm, cost: 100, unit: .tokens)
+        let claims = [requests, tokens, place]
+        let first = try node.reserve(claims)
+        let late = node.makeID()
+        var batch = SettlementBatch()
+        batch.add(try #require(Settlement(unanswered: claims, id: late)))
+        try node.send(batch)
+        let reply = try node.run(ReserveScript.call(app: node.app, claims: claims, holder: node.holder, id: late))
+        guard case .error(let message) = reply else {
+            Issue.record("\(reply)")
+            return
+        }
+        #expect(message.contains("taken back"))
+        #expect(try node.openCount() == 1)
+        #expect(try node.value(requests) == .text("1") && node.value(place) == .text("1"))
+        // It is remembered for a while, and says nothing of others.
+        let app = String(decoding: node.app, as: UTF8.self)
+        guard case .array(let names) = try redis.command("KEYS", "weir:{\(app)}:k:*"), names.count == 1,
+            case .text(let name) = names[0], case .integer(let left) = try redis.command("PTTL", name)
+        else { throw RESPError.unexpected }
+        #expect((1...600_000).contains(left))
+        #expect(try node.reserve(claims).isAdmitted)
+        try node.end(first, as: .settled(tokens: 0))
+    }
+
     @Test func `of a clock that was ahead does not outlast the difference`() throws {
         _ = try node.reserve([tokens])
         let leases = CounterKeys(app: node.app).leases

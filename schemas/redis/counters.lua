@@ -11,8 +11,8 @@
 --   c  concurrency     an integer; absent is 0. No marks (0)
 --
 -- Also there: `d:` how many new counters a window has seen, `n` leases, `o:` open reservations (and a field without a
--- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `g` when 200 of them were given back, `m:`
--- merges done. docs/limits.md has it all.
+-- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `g` when 200 of them were given back, `k:`
+-- those taken back before they came, `m:` merges done. docs/limits.md has it all.
 --
 -- Functions are made anew in each run, 0.15 us each, so they are made only when one of them is needed.
 

@@ -17,7 +17,7 @@
 --          standing  what is left; -1 - left when the claim did not fit
 --          reset     ms until all of it is free again; of a claim that did not fit, until it would
 --          mark      what settling must name; -1 - mark when the shared counter was charged
--- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY: nothing was charged
+-- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY, taken back before: nothing was charged
 --
 -- All is read before anything is charged, so an error leaves nothing half done. A reservation that is still open is
 -- answered again as it was, and not charged again. Before a lease is renewed, or a claim refused for want of what can be
@@ -26,6 +26,11 @@
 
 local keys, argv = KEYS, ARGV
 local holder, id = argv[1], argv[2]
+
+-- Sent over a connection that was lost, and overtaken by what gives it back: nobody would close it.
+if id ~= '' and call('EXISTS', string.sub(keys[1], 1, -2) .. 'k:' .. holder .. ':' .. id) == 1 then
+  return redis.error_reply('ERR the reservation was taken back before it came')
+end
 
 -- Fixed windows that have begun, and places, under a lease that is fresh: half the time of what follows. Charges first;
 -- whatever is not as expected is taken back and left to what follows.
