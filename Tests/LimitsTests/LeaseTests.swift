@@ -52,8 +52,8 @@ import Testing
     @Test func `gives back another's although the caller's own lapsed before, idle`() throws {
         let first = try other.reserve([place])
         try other.end(first, as: .settled(tokens: 0))
-        try other.lapse()
         for _ in 0..<10 { #expect(try node.reserve([place]).isAdmitted) }
+        try other.lapse()
         // Later than the other's.
         let leases = CounterKeys(app: node.app).leases
         #expect(
