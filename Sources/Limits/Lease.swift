@@ -8,7 +8,7 @@ public struct LeaseHolder: Hashable, Sendable {
 
     /// How long a holder is believed to live after it last renewed, by Redis's clock.
     ///
-    /// Somebody looks at least every 3 s while the app has requests, so what a dead node held is back within 10 s.
+    /// Somebody looks at least every 2 s while the app has requests, so what a dead node held is back within 10 s.
     public static let lapse: Duration = .seconds(7)
     /// How often a holder renews for each app of which it holds reservations open.
     public static let renewal: Duration = .seconds(2)
@@ -48,6 +48,9 @@ public struct ReservationID: Hashable, Sendable {
 
 /// Says that a holder lives, and gives back what a dead one held.
 public enum RenewScript {
+    /// The most that one call gives back: about a millisecond of Redis's time.
+    public static let mostReturned = 200
+
     /// One app's call.
     public static func call(app: [UInt8], holder: LeaseHolder) -> ScriptCall {
         let keys = CounterKeys(app: app)
@@ -60,11 +63,14 @@ public enum RenewScript {
 
     /// What the reply says.
     ///
-    /// - Returns: how many reservations of the holder are open, and how many of a dead one's were given back.
+    /// - Returns: how many reservations of the holder are open, and how many of a dead one's were given back; when these
+    ///   are `mostReturned`, more may be left, and the call is to be repeated at once.
     /// - Throws: when the script cannot have said it.
     public static func outcome(of integers: [Int64]) throws(LimitsError) -> (open: Int, returned: Int) {
         guard integers.count == 2 else { throw .wrongCount }
-        guard (0...Int64(UInt32.max)).contains(integers[0]), (0...200).contains(integers[1]) else { throw .outOfBounds }
+        guard (0...Int64(UInt32.max)).contains(integers[0]), (0...Int64(mostReturned)).contains(integers[1]) else {
+            throw .outOfBounds
+        }
         return (Int(integers[0]), Int(integers[1]))
     }
 }

@@ -16,6 +16,8 @@ public struct LocalUse: Equatable, Sendable {
     public let used: Int64
     /// The bucket's rate; nil of other algorithms.
     let rate: BucketRate?
+    /// Counts it when it is new; nil when only the configuration makes such counters, or when it is the shared one.
+    let distinct: DistinctBound?
 
     /// Makes a use; nil when there is nothing to merge.
     ///
@@ -32,6 +34,7 @@ public struct LocalUse: Equatable, Sendable {
         self.windowID = claim.algorithm == .tokenBucket ? 0 : max(windowID, 0)
         self.used = min(used, ReserveScript.maxCount)
         rate = claim.algorithm == .tokenBucket ? BucketRate(claim) : nil
+        distinct = isShared ? nil : claim.distinct
     }
 }
 
@@ -68,7 +71,7 @@ public enum MergeScript {
         let keys = CounterKeys(app: app)
         var names = [keys.merge(id)]
         var arguments: [[UInt8]] = []
-        arguments.reserveCapacity(7 * uses.count)
+        arguments.reserveCapacity(8 * uses.count)
         for use in uses {
             let window = use.windowMilliseconds
             names.append(keys.key(use.algorithm, counter: use.counter, windowMilliseconds: window))
@@ -77,6 +80,8 @@ public enum MergeScript {
             arguments.append(Decimal.bytes(window))
             arguments.append(Decimal.bytes(use.algorithm.mark(windowID: use.windowID, windowMilliseconds: window)))
             arguments.append(contentsOf: BucketRate.arguments(use.rate))
+            arguments.append([use.distinct == nil ? UInt8(ascii: "0") : UInt8(ascii: "1")])
+            if let distinct = use.distinct { names.append(keys.distinctKey(distinct, windowMilliseconds: window)) }
         }
         return ScriptCall(script: .merge, keys: names, arguments: arguments)
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import Limits
 
 /// A node on a clock of the test's.
-private final class Simulation {
+final class Simulation {
     let node: TestNode
     private(set) var now: Int64
     private let clockKey: [UInt8]
@@ -278,6 +278,34 @@ private final class Simulation {
         let shared = makeClaim("p:~", limit: 100, window: 31 * 86_400_000, unit: .tokens)
         #expect(try node.value(shared) == .text("2"))
         #expect(try claims.map { try node.value($0) } == [.text("1"), .text("1"), .text("1"), .null, .null])
+    }
+
+    // A bucket that was full again was gone, and its value new: one client that asked now and then used up the bound.
+    @Test(arguments: [LimitUnit.requests, .tokens])
+    func `counts a value once in a window, although its bucket is full again between requests`(
+        unit: LimitUnit
+    ) throws {
+        // A thousand come back each millisecond.
+        func claim(_ name: String) -> LimitClaim {
+            makeClaim(
+                name,
+                limit: 86_400_000_000,
+                window: 86_400_000,
+                .tokenBucket,
+                unit: unit,
+                burst: 5,
+                distinct: bound
+            )
+        }
+        for _ in 0..<6 {
+            let reservation = try node.reserve([claim("p:h0")])
+            #expect(reservation.states[0].remaining == 4 && !reservation.states[0].isShared)
+            try node.end(reservation, as: .settled(tokens: 0))
+            usleep(5_000)
+        }
+        #expect(try !node.reserve([claim("p:h1")]).states[0].isShared)
+        #expect(try !node.reserve([claim("p:h2")]).states[0].isShared)
+        #expect(try node.reserve([claim("p:h3")]).states[0].isShared)
     }
 
     @Test func `begins anew with each window`() throws {

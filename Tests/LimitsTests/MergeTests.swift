@@ -40,6 +40,36 @@ import Testing
         if algorithm == .tokenBucket { #expect(refused.states[0].resetMilliseconds <= 31 * 8_640_000) }
     }
 
+    // A node without Redis admits any value; what it then makes here must not come on top of the bound.
+    @Test(arguments: [LimitAlgorithm.fixedWindow, .slidingWindow, .tokenBucket])
+    func `counts the counters that it makes against the bound on distinct values`(algorithm: LimitAlgorithm) throws {
+        let distinct = DistinctBound(max: 3, sharedCounter: Array("p:~".utf8))
+        func claim(_ name: String) -> LimitClaim {
+            makeClaim(name, limit: 9_000_000, window: 31 * 86_400_000, algorithm, distinct: distinct)
+        }
+        let known = try node.reserve([claim("p:h0")])
+        #expect(!known.states[0].isShared)
+        let shared = try #require(LocalUse(claim("p:h9"), isShared: true, windowID: known.states[0].windowID, used: 2))
+        #expect(try node.merge("h.1", use(claim("p:h0"), used: 1), use(claim("p:h1"), used: 1), shared) == 3)
+        #expect(try node.merge("h.2", use(claim("p:h1"), used: 1)) == 1)
+        let key = CounterKeys(app: node.app).distinctKey(distinct, windowMilliseconds: 31 * 86_400_000)
+        #expect(try node.redis.command([Array("GET".utf8), key]) == .text("2"))
+        #expect(try !node.reserve([claim("p:h2")]).states[0].isShared)
+        #expect(try node.reserve([claim("p:h3")]).states[0].isShared)
+        #expect(try !node.reserve([claim("p:h1")]).states[0].isShared)
+    }
+
+    @Test func `lets its count of new counters expire with the window`() throws {
+        let distinct = DistinctBound(max: 3, sharedCounter: Array("p:~".utf8))
+        let claim = makeClaim("p:h", limit: 9, window: 31 * 86_400_000, distinct: distinct)
+        #expect(try node.merge("h.1", use(claim, used: 1)) == 1)
+        let key = CounterKeys(app: node.app).distinctKey(distinct, windowMilliseconds: 31 * 86_400_000)
+        guard case .integer(let ends) = try node.redis.command([Array("PEXPIRETIME".utf8), key]) else {
+            throw RESPError.unexpected
+        }
+        #expect(try node.expiry(claim) == .integer(ends - 1))
+    }
+
     @Test func `passes by windows that are over`() throws {
         let fixed = makeClaim("f", limit: 10, window: 60_000)
         let sliding = makeClaim("s", limit: 10, window: 60_000, .slidingWindow)

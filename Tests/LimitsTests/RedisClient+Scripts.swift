@@ -51,7 +51,7 @@ final class TestNode {
     let holder: LeaseHolder
     private var number: UInt64 = 0
     /// What stands in for `call('TIME')`; nil for Redis's own clock.
-    private let clock: String?
+    let clock: String?
 
     init(_ redis: RedisClient, app: [UInt8], _ name: String = UUID().uuidString, clock: String? = nil) {
         self.redis = redis

@@ -11,13 +11,19 @@
 --   c  concurrency     an integer; absent is 0. No marks (0)
 --
 -- Also there: `d:` how many new counters a window has seen, `n` leases, `o:` open reservations (and a field without a
--- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `m:` merges done. docs/limits.md has it all.
+-- name, which keeps an idle hash and its expiry), `x:` those that lapsed, `g` when 200 of them were given back, `k:`
+-- those taken back before they came, `m:` merges done. docs/limits.md has it all.
 --
 -- Functions are made anew in each run, 0.15 us each, so they are made only when one of them is needed.
 
 local call = redis.call
 local pack, unpack_bytes = struct.pack, struct.unpack
 local LEASE, KEEP, DAY, EXACT = 7000, 2764800000, 86400000, 9007199254740992
+-- A lease that ends sooner is renewed by a reservation, which then looks for dead nodes, too: every 2 s while an app has
+-- requests, although a node's own renewals may be 4 s apart.
+local FRESH = 5000
+-- What INCRBY takes, but for 0; tonumber takes more ("0x10", "1e3", " 5", "007").
+local INTEGER = '^%-?[1-9]%d*$'
 
 local function library()
   -- ms since the epoch.
@@ -26,25 +32,27 @@ local function library()
     return time[1] * 1000 + math.floor(time[2] / 1000)
   end
 
+  -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
+  local function reject()
+    error({err = 'ERR value is not an integer or out of range'})
+  end
+
   -- The level of a bucket now.
   local function fill(value, now, refill, price, capacity)
     if not value then return capacity end
     local level, at, _, old = unpack_bytes('>i8i8i8i8', value)
+    if old < 1 then reject() end
     if old ~= price then level = math.floor(level / old * price) end
     if now > at then level = level + (now - at) * refill end
     return math.min(level, capacity)
   end
 
-  -- Writes a bucket, which is gone when it is full again.
-  local function pour(key, level, now, refill, price, capacity)
+  -- Writes a bucket, which is gone when it is full again, but not before `floor`: while distinct values are counted, a
+  -- known one must not become a new one by being idle.
+  local function pour(key, level, now, refill, price, capacity, floor)
     level = math.max(level, -EXACT)
     call('SET', key, pack('>i8i8i8i8i8', level, now, refill, price, capacity),
-      'PXAT', now + math.ceil((capacity - level) / refill) + 1)
-  end
-
-  -- Of a value that no script of ours wrote. In Redis's own words, so that callers need to know one text only.
-  local function reject()
-    error({err = 'ERR value is not an integer or out of range'})
+      'PXAT', math.max(now + math.ceil((capacity - level) / refill) + 1, floor))
   end
 
   -- The slots of a sliding window, and its total, as of the grain `current`.
@@ -110,7 +118,7 @@ local function library()
         return false
       end
       local level = fill(value, now, refill, price, capacity)
-      pour(key, math.min(level - delta * price, capacity), now, refill, price, capacity)
+      pour(key, math.min(level - delta * price, capacity), now, refill, price, capacity, call('PEXPIRETIME', key))
       return true
     end
     if not value then return false end
@@ -124,12 +132,15 @@ local function library()
     return true
   end
 
-  -- Gives back what a node holds whose lease has lapsed, at most 200 reservations; the next call goes on.
-  local function reap(leases, own, now)
-    local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-    local holder = first[1]
-    if not holder or holder == own then return 0 end
-    local deadline = first[2] + 0
+  -- Gives back what another node holds whose lease has lapsed, at most 200 reservations: as many were there when it
+  -- answers 200, and the next call goes on; a hurried one not within 5 ms, or pipelined refusals of a millisecond each
+  -- would keep everybody waiting.
+  local function reap(leases, own, now, hurried)
+    -- The caller's own may be the first for ever: one that is idle, or only refused, is not renewed.
+    local first = call('ZRANGE', leases, 0, 1, 'WITHSCORES')
+    local place = first[1] == own and 3 or 1
+    local holder, deadline = first[place], (first[place + 1] or 0) + 0
+    if not holder then return 0 end
     if deadline > now + LEASE then
       -- From a clock that was ahead.
       call('ZADD', leases, now + LEASE, holder)
@@ -137,16 +148,26 @@ local function library()
     end
     if deadline >= now then return 0 end
     local prefix = string.sub(leases, 1, -2)
+    if hurried then
+      local since = now - (tonumber(call('GET', prefix .. 'g') or 0) or 0)
+      if since >= 0 and since < 5 then return 0 end
+    end
     local open = prefix .. 'o:' .. holder
-    local entries = redis.pcall('HRANDFIELD', open, 200, 'WITHVALUES')
-    if entries.err then entries = {} end
+    -- One more, because one may be the field without a name.
+    local entries = redis.pcall('HRANDFIELD', open, 201, 'WITHVALUES')
+    if entries.err then
+      call('ZREM', leases, holder)
+      return 0
+    end
     local ids, lapsed, charges = {}, {}, {}
     for i = 1, #entries, 2 do
-      ids[#ids + 1] = entries[i]
-      if entries[i] ~= '' then
-        lapsed[#lapsed + 1], lapsed[#lapsed + 2] = entries[i], '1'
-      end
       local record, place = entries[i + 1], 1
+      if entries[i] ~= '' and #ids < 200 then
+        ids[#ids + 1] = entries[i]
+        lapsed[#lapsed + 1], lapsed[#lapsed + 2] = entries[i], '1'
+      else
+        record = ''
+      end
       while place <= #record do
         local status, suffix, cost, mark
         status, suffix, cost, mark, place = unpack_bytes('>BI2c0i8i8', record, place)
@@ -163,14 +184,18 @@ local function library()
         pcall(adjust, prefix .. suffix, string.sub(suffix, 1, 1), mark, delta, now)
       end
     end
-    if #ids > 0 then call('HDEL', open, unpack(ids)) end
-    if #lapsed > 0 then
+    if #ids > 0 then
+      call('HDEL', open, unpack(ids))
       -- The node may only have been stopped, and settle them yet.
       call('HSET', prefix .. 'x:' .. holder, unpack(lapsed))
       call('PEXPIRE', prefix .. 'x:' .. holder, DAY)
     end
-    if #ids < 200 or call('EXISTS', open) == 0 then call('ZREM', leases, holder) end
-    return #lapsed / 2
+    if call('HLEN', open) == call('HEXISTS', open, '') then
+      call('DEL', open)
+      call('ZREM', leases, holder)
+    end
+    if #ids == 200 then call('SET', prefix .. 'g', now, 'PX', LEASE) end
+    return #ids
   end
 
   return {clock = clock, fill = fill, pour = pour, slide = slide, store = store, add = add, adjust = adjust, reap = reap}

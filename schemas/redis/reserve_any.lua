@@ -17,14 +17,20 @@
 --          standing  what is left; -1 - left when the claim did not fit
 --          reset     ms until all of it is free again; of a claim that did not fit, until it would
 --          mark      what settling must name; -1 - mark when the shared counter was charged
--- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY: nothing was charged
+-- error  a counter that is none (WRONGTYPE, not an integer), OOM, READONLY, taken back before: nothing was charged
 --
 -- All is read before anything is charged, so an error leaves nothing half done. A reservation that is still open is
--- answered again as it was, and not charged again. Before a claim is refused, what a dead node held is given back.
+-- answered again as it was, and not charged again. Before a lease is renewed, or a claim refused for want of what can be
+-- returned, what a dead node held is given back.
 -- A counter from a clock that was ahead is moved to this one, charged or not.
 
 local keys, argv = KEYS, ARGV
 local holder, id = argv[1], argv[2]
+
+-- Sent over a connection that was lost, and overtaken by what gives it back: nobody would close it.
+if id ~= '' and call('EXISTS', string.sub(keys[1], 1, -2) .. 'k:' .. holder .. ':' .. id) == 1 then
+  return redis.error_reply('ERR the reservation was taken back before it came')
+end
 
 -- Fixed windows that have begun, and places, under a lease that is fresh: half the time of what follows. Charges first;
 -- whatever is not as expected is taken back and left to what follows.
@@ -39,7 +45,7 @@ if argv[3] == '1' then
     now = time[1] * 1000 + math.floor(time[2] / 1000)
   end
   local deadline = (call('ZSCORE', keys[1], holder) or 0) + 0
-  local usual = deadline >= now + 4000 and deadline <= now + LEASE
+  local usual = deadline >= now + FRESH and deadline <= now + LEASE
   local reply = count == 1 and {0, now, 0, 0, 0} or {0, now, 0, 0, 0, 0, 0, 0}
   local charged, fault, record = 0, nil, ''
   for i = 1, usual and count or 0 do
@@ -82,8 +88,7 @@ if leased then
   local deadline = call('ZSCORE', keys[1], holder)
   if deadline then deadline = deadline + 0 end
   -- Its node renews it more often than this.
-  stale = not deadline or deadline < now + 4000 or deadline > now + LEASE
-  if stale then library().reap(keys[1], holder, now) end
+  stale = not deadline or deadline < now + FRESH or deadline > now + LEASE
 end
 
 -- What each claim found and what it would write, an array per claim: a table with names takes 1 us.
@@ -91,7 +96,8 @@ local KIND, NAME, STATUS, COST, CHARGE, LEFT, MARK, FITS, SHARED = 1, 2, 3, 4, 5
 local MADE, ENDS, RESET, NEW, FIRST, SECOND, SPAN = 10, 11, 12, 13, 14, 15, 16
 local claims, refused, lib
 for attempt = 1, 2 do
-  local key, arg, place, over = leased and 3 or 1, 4, 1, false
+  -- Whether what can be returned is short, and whether returning it would be of no use.
+  local key, arg, place, short, futile = leased and 3 or 1, 4, 1, false, false
   claims, refused = {}, 0
   while arg <= #argv do
     local kind, cost, limit, window = argv[arg], argv[arg + 2] + 0, argv[arg + 3] + 0, argv[arg + 4] + 0
@@ -111,7 +117,10 @@ for attempt = 1, 2 do
     else
       if value == '' and not record then
         made, ends = keys[key + 1], now - now % window + window
-        if (tonumber(call('GET', made) or 0) or 0) >= distinct + 0 then
+        local count = call('GET', made) or '0'
+        count = (count == '0' or string.find(count, INTEGER)) and tonumber(count) or -1
+        if count < 0 then return redis.error_reply('ERR value is not an integer or out of range') end
+        if count >= distinct + 0 then
           name, made, shared = keys[key + 2], nil, true
           value = call('GETRANGE', name, '0', '39')
         end
@@ -122,8 +131,8 @@ for attempt = 1, 2 do
     -- reset is of a claim that fits, wait of one that does not; what is written differs by kind.
     local left, found, reset, wait, new, first, second = 0, 0, 0, 0, nil, nil, nil
     if kind == 'l' or kind == 'c' then
-      local used = value == '' and 0 or tonumber(value)
-      if not used or used % 1 ~= 0 or used > EXACT then
+      local used = (value == '' or value == '0') and 0 or string.find(value, INTEGER) and tonumber(value)
+      if not used or used > EXACT then
         return redis.error_reply('ERR value is not an integer or out of range')
       end
       if kind == 'l' then
@@ -186,7 +195,11 @@ for attempt = 1, 2 do
       end
       lib = lib or library()
       local level = lib.fill(value ~= '' and value, now, refill, price, capacity)
-      if value ~= '' and unpack_bytes('>i8', value, 9) > now then lib.pour(name, level, now, refill, price, capacity) end
+      -- Known for as long as distinct values are counted.
+      ends = distinct == '0' and 0 or now - now % window + window
+      if value ~= '' and unpack_bytes('>i8', value, 9) > now then
+        lib.pour(name, level, now, refill, price, capacity, ends)
+      end
       left = math.floor(level / price)
       -- More than a full bucket never fits; its wait is until the bucket is full.
       wait = math.ceil((math.min(cost * price, capacity) - level) / refill)
@@ -200,7 +213,11 @@ for attempt = 1, 2 do
     else
       mark, fits = found, cost <= left
       if not fits then
-        over = true
+        if status == 2 then
+          short = true
+        elseif not shadow then
+          futile = true
+        end
         if not shadow and refused == 0 then refused = #claims + 1 end
       end
     end
@@ -210,8 +227,8 @@ for attempt = 1, 2 do
     }
     arg = arg + 6
   end
-  if not over or record or not leased or attempt == 2 then break end
-  if library().reap(keys[1], holder, now) == 0 then break end
+  if attempt == 2 or not leased or record or futile or not (short or stale) then break end
+  if library().reap(keys[1], holder, now, true) == 0 then break end
 end
 
 local charged = refused == 0 and not record
@@ -236,7 +253,7 @@ for i = 1, #claims do
         call('SETRANGE', name, '0', pack('>i8i8i8', mark, first, claim[SECOND]))
       end
     elseif kind == 'b' then
-      lib.pour(name, new, now, first, claim[SECOND], claim[SPAN])
+      lib.pour(name, new, now, first, claim[SECOND], claim[SPAN], claim[ENDS])
       reset = math.ceil((claim[SPAN] - new) / first)
     else
       call('SET', name, new, 'PX', '2764800000')

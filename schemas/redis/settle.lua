@@ -7,7 +7,8 @@
 --        then per reservation with a lease
 --          id, how many charges, then per charge
 --            counter (from 1), delta while it is open, delta when its lease has lapsed
---          or id, -1: give back all that it holds; its answer was lost
+--          or id, -1: give back all that it holds; its answer was lost. When it holds nothing yet, it may be on its
+--          way over a connection that is gone, and is refused when it comes within ten minutes
 -- reply  how many of the reservations were open, how many counters were adjusted
 -- error  the first counter that cannot be counted; the others were adjusted all the same
 --
@@ -52,6 +53,10 @@ while arg <= #argv do
   end
   local last = arg + 1 + 3 * math.max(argv[arg + 1], 0)
   local which = held == 1 and 1 or call('HDEL', keys[2], argv[arg]) == 1 and 2
+  if not which and argv[arg + 1] == '-1' then
+    local prefix, holder = string.match(keys[1], '^(.-}:)o:(.*)$')
+    call('SET', prefix .. 'k:' .. holder .. ':' .. argv[arg], '1', 'PX', '600000')
+  end
   if which then
     for charge = arg + 2, last, 3 do
       local counter = argv[charge] + 0
