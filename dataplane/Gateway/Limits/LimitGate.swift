@@ -77,7 +77,7 @@ final class LimitGate {
         id: ReservationID,
         _ done: @escaping (Outcome, Origin) -> Void
     ) {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
         else { return done(reserveLocally(app, claims), .local) }
         metrics.checks.add()
         let call = ReserveScript.call(app: app, claims: claims, holder: holder, id: id)
@@ -183,7 +183,7 @@ final class LimitGate {
     }
 
     private func send(_ batch: SettlementBatch, _ app: [UInt8]) {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
         else { return late.add(batch, app: app) }
         evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
             guard case .failure(let failure) = result else { return }
@@ -205,7 +205,7 @@ final class LimitGate {
     /// One at a time: a thousand at once would take Redis longer than other requests may wait.
     private func sendNextLate() {
         guard let connection, connection.state == .ready,
-            case .admitted(let generation) = node.breaker.admits(now: now),
+            let generation = node.breaker.closedCallGeneration,
             let (app, batch) = late.next()
         else { return }
         metrics.lateSettlements.add(UInt64(batch.count))
@@ -222,7 +222,7 @@ final class LimitGate {
     // MARK: Leases
 
     private func renew(_ app: [UInt8]) {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
         else { return }
         evaluate(RenewScript.call(app: app, holder: holder), on: connection) { [self] result in
             switch result {
@@ -275,7 +275,7 @@ final class LimitGate {
             _ = reactor.schedule(after: .zero) { [weak self] in self?.catchUp() }
         case .waiting(let failure):
             defer { wasReady = false }
-            guard !wasReady, case .admitted(let generation) = node.breaker.admits(now: now) else { return }
+            guard !wasReady, let generation = node.breaker.closedCallGeneration else { return }
             note(failure, generation: generation)
         case .closed: wasReady = false
         case .connecting: break
