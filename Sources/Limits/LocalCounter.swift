@@ -6,8 +6,6 @@ struct LocalCounter: Sendable {
     let app: [UInt8]
     /// The newest claim on it; limits may be changed meanwhile.
     var claim: LimitClaim
-    /// Which outage `base` was taken for.
-    private(set) var outage: UInt64 = 0
     /// Of a fixed window its number, of a sliding one the grain of the last use.
     private(set) var windowID: Int64 = 0
     /// What the whole fleet could still take when Redis went; of a window that began later, all of it.
@@ -23,7 +21,7 @@ struct LocalCounter: Sendable {
     /// What is in the share of a bucket at `at`, in the rate's units; below 0 is debt.
     private(set) var level: Int64 = 0
     private(set) var at: Int64 = 0
-    /// When it was charged last, or based.
+    /// When it was charged last, based or merged: what Redis said by then is known here, and more.
     private(set) var lastUsed: Int64 = 0
     /// Admitted here, and not in Redis yet.
     var unmerged: Int64 = 0
@@ -38,7 +36,6 @@ struct LocalCounter: Sendable {
     /// Begins with what is known of the counter now; what Redis has not been told comes on top.
     mutating func rebase(_ moment: LocalLimiter.Moment, hash: UInt64, remaining: Int64?) {
         let now = moment.now
-        outage = moment.outage
         lastUsed = now
         (base, baseLimit) = (min(remaining ?? claim.capacity, claim.capacity), claim.limit)
         windowID = claim.algorithm.windowID(at: now, windowMilliseconds: claim.windowMilliseconds)
@@ -163,6 +160,9 @@ struct LocalCounter: Sendable {
             level = level.subtractingSaturating(amount.multipliedSaturating(by: BucketRate(claim).price))
         }
     }
+
+    /// Redis has been told of a part of it.
+    mutating func noteMerged(now: Int64) { lastUsed = max(lastUsed, now) }
 
     /// When the last use of a sliding window was.
     private var windowStart: Int64 { windowID * (claim.windowMilliseconds / ReserveScript.grains) }

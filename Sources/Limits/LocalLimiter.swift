@@ -44,14 +44,11 @@ public struct LocalLimiter: Sendable {
         public let now: Int64
         /// Which of how many nodes this is.
         public let place: FleetPlace
-        /// Grows each time Redis goes.
-        public let outage: UInt64
 
         /// Makes a moment.
-        public init(now: Int64, place: FleetPlace, outage: UInt64) {
+        public init(now: Int64, place: FleetPlace) {
             self.now = max(now, 0)
             self.place = place
-            self.outage = outage
         }
     }
 
@@ -175,8 +172,9 @@ public struct LocalLimiter: Sendable {
         }
         counter.claim = claim
         counter.advance(moment.place, hash: hash, now: moment.now)
-        // When Redis has said nothing of it since, what is known here is still the best.
-        if counter.outage != moment.outage, let remaining = remaining(counter.lastUsed) {
+        // What Redis has said since is the better base, be it in a new outage or because this worker alone has no
+        // connection just now; when it has said nothing, what is known here is still the best.
+        if let remaining = remaining(counter.lastUsed) {
             counter.rebase(moment, hash: hash, remaining: remaining)
         }
         return counter
@@ -297,11 +295,14 @@ public struct LocalLimiter: Sendable {
     }
 
     /// Redis has the batch.
-    public mutating func finish(_ batch: MergeBatch) {
+    ///
+    /// What was seen of its counters by `now` does not contain it.
+    public mutating func finish(_ batch: MergeBatch, now: Int64) {
         for part in batch.parts {
             guard var counter = counters[part.hash], counter.isIn(part.windowID) else { continue }
             counter.sending = max(0, counter.sending - part.amount)
             counter.unmerged = max(counter.sending, counter.unmerged - part.amount)
+            counter.noteMerged(now: now)
             counters[part.hash] = counter
         }
     }

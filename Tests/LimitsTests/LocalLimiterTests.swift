@@ -9,10 +9,9 @@ private let app = Array("a".utf8)
 private func moment(
     _ now: Int64 = 5,
     nodes: Int = 1,
-    rank: Int = 0,
-    outage: UInt64 = 1
+    rank: Int = 0
 ) -> LocalLimiter.Moment {
-    LocalLimiter.Moment(now: now, place: FleetPlace(nodes: nodes, rank: rank), outage: outage)
+    LocalLimiter.Moment(now: now, place: FleetPlace(nodes: nodes, rank: rank))
 }
 
 /// Nodes that cannot ask each other.
@@ -25,20 +24,20 @@ private struct Fleet {
         seen = Array(repeating: SeenCounters(), count: count)
     }
 
-    mutating func ask(_ node: Int, _ claims: [LimitClaim], at now: Int64, outage: UInt64 = 1) -> LocalOutcome {
+    mutating func ask(_ node: Int, _ claims: [LimitClaim], at now: Int64) -> LocalOutcome {
         nodes[node].reserve(
             app: app,
             claims: claims,
-            at: moment(now, nodes: nodes.count, rank: node, outage: outage),
+            at: moment(now, nodes: nodes.count, rank: node),
             seen: [seen[node]]
         )
     }
 
     /// Asks every node as often as it admits, in turns; what all of them admitted.
-    mutating func exhaust(_ claim: LimitClaim, at now: Int64, outage: UInt64 = 1) -> Int {
+    mutating func exhaust(_ claim: LimitClaim, at now: Int64) -> Int {
         var admitted = 0
         for node in nodes.indices {
-            while ask(node, [claim], at: now, outage: outage).isAdmitted { admitted += 1 }
+            while ask(node, [claim], at: now).isAdmitted { admitted += 1 }
         }
         return admitted
     }
@@ -279,11 +278,11 @@ private struct Fleet {
         let more = try #require(SettledCharge(tokens, states[1], used: 150))
         corrections = limiter.settle(app: app, charges: [more], at: moment())
         #expect(corrections.isEmpty)
-        limiter.finish(batch)
+        limiter.finish(batch, now: 5)
         let takenThen = limiter.takeMerge(maxUses: 64, at: moment())
         let rest = try #require(takenThen)
         #expect(rest.uses.map(\.used) == [50])
-        limiter.finish(rest)
+        limiter.finish(rest, now: 5)
         #expect(!limiter.hasUnmerged)
     }
 
@@ -315,16 +314,43 @@ private struct Fleet {
         var limiter = LocalLimiter()
         var seen = SeenCounters()
         let claim = makeClaim("p", limit: 10, window: 60_000)
-        for _ in 0..<4 { _ = limiter.reserve(app: app, claims: [claim], at: moment(outage: 1), seen: []) }
+        for _ in 0..<4 { _ = limiter.reserve(app: app, claims: [claim], at: moment(), seen: []) }
         // Redis came and went, and was told of nothing.
         let state = LimitState(remaining: 9, resetMilliseconds: 59_990, windowID: 0)
         _ = seen.note(app: app, claim, state, isCharged: true, now: 10)
         func admitted() -> Int {
             (0..<20).count { _ in
-                limiter.reserve(app: app, claims: [claim], at: moment(outage: 3), seen: [seen]).isAdmitted
+                limiter.reserve(app: app, claims: [claim], at: moment(20), seen: [seen]).isAdmitted
             }
         }
         #expect(admitted() == 5)
+    }
+
+    /// Only a new outage made it look again: a worker without a connection decided by what the last outage had left.
+    @Test func `begins again with what Redis has said since, and not with what it said before a merge`() throws {
+        var limiter = LocalLimiter()
+        var seen = SeenCounters()
+        let claim = makeClaim("p", limit: 10, window: 60_000)
+        func tell(used: Int64, at now: Int64) {
+            let state = LimitState(remaining: 10 - used, resetMilliseconds: 60_000 - now, windowID: 0)
+            _ = seen.note(app: app, claim, state, isCharged: false, now: now)
+        }
+        func admitted(at now: Int64, of count: Int = 20) -> Int {
+            (0..<count).count { _ in
+                limiter.reserve(app: app, claims: [claim], at: moment(now), seen: [seen]).isAdmitted
+            }
+        }
+        tell(used: 0, at: 1)
+        #expect(admitted(at: 2, of: 4) == 4)
+        // Another worker asked before the keeper merged those four.
+        tell(used: 1, at: 3)
+        let taken = limiter.takeMerge(maxUses: 64, at: moment(4))
+        limiter.finish(try #require(taken), now: 5)
+        #expect(admitted(at: 6) == 6)
+        tell(used: 3, at: 7)
+        #expect(admitted(at: 8, of: 1) == 1)
+        tell(used: 10, at: 9)
+        #expect(admitted(at: 10) == 0)
     }
 }
 

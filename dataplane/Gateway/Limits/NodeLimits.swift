@@ -31,8 +31,6 @@ final class NodeLimits: Sendable {
     private let logger: Logger
     private let local = Mutex(LocalLimiter())
     private let tables = Mutex<[SeenTable]>([])
-    /// Grows when Redis goes.
-    private let outage = Atomic<UInt64>(0)
     /// Redis's clock less the monotonic one, milliseconds; 0 before the first answer.
     private let clockOffset = Atomic<Int64>(0)
     private let lastWarning = Atomic<UInt64>(0)
@@ -52,7 +50,6 @@ final class NodeLimits: Sendable {
                 return wasClosed != isClosed
             }
             guard isNews else { return }
-            if !isClosed { outage.wrappingAdd(1, ordering: .relaxed) }
             tellOfChange(isClosed: isClosed)
         }
     }
@@ -79,8 +76,7 @@ final class NodeLimits: Sendable {
         let offset = clockOffset.load(ordering: .relaxed)
         return LocalLimiter.Moment(
             now: offset == 0 ? WallClock.milliseconds : Self.monotonicMilliseconds + offset,
-            place: liveNodes.place,
-            outage: outage.load(ordering: .relaxed)
+            place: liveNodes.place
         )
     }
 
@@ -170,7 +166,10 @@ final class NodeLimits: Sendable {
     }
 
     /// Redis has the batch, or never will.
-    func finish(_ batch: MergeBatch) { local.withLock { $0.finish(batch) } }
+    func finish(_ batch: MergeBatch) {
+        let now = moment.now
+        local.withLock { $0.finish(batch, now: now) }
+    }
 
     /// Forgets what says nothing any more.
     func sweep() {
