@@ -6,6 +6,8 @@ struct LocalCounter: Sendable {
     let app: [UInt8]
     /// The newest claim on it; limits may be changed meanwhile.
     var claim: LimitClaim
+    /// It is the one that values beyond the claim's distinct bound share.
+    var isShared = false
     /// Of a fixed window its number, of a sliding one the grain of the last use.
     private(set) var windowID: Int64 = 0
     /// What the whole fleet could still take when Redis went; of a window that began later, all of it.

@@ -244,14 +244,23 @@ public struct LocalLimiter: Sendable {
     /// - Parameters:
     ///   - app: the app's id.
     ///   - claim: a claim on the counter, in fixed windows.
+    ///   - isShared: it was counted in the counter that values beyond the distinct bound share.
     ///   - windowID: the window that was charged.
     ///   - amount: how much of it is lost.
     ///   - moment: when, and as which node.
-    public mutating func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64, at moment: Moment) {
-        let hash = CounterHash.of(app: app, claim)
+    public mutating func owe(
+        app: [UInt8],
+        _ claim: LimitClaim,
+        isShared: Bool,
+        windowID: Int64,
+        amount: Int64,
+        at moment: Moment
+    ) {
+        let hash = CounterHash.of(app: app, claim, isShared: isShared)
         guard amount > 0, counters[hash] != nil || hasRoom(app: app) else { return }
         var counter = counter(hash, app, claim, at: moment, seen: [])
         guard counter.windowID == windowID else { return }
+        counter.isShared = isShared
         counter.unmerged = counter.unmerged.addingSaturating(amount)
         keep(counter, as: hash)
     }
@@ -277,6 +286,7 @@ public struct LocalLimiter: Sendable {
                 let amount = counter.mergeable(moment.place, hash: hash)
                 if let use = LocalUse(
                     counter.claim,
+                    isShared: counter.isShared,
                     windowID: counter.windowID,
                     used: amount
                 ) {

@@ -11,7 +11,10 @@ public struct SeenCounters: Sendable {
         var remaining: Int64
         /// By Redis's clock.
         var at: Int64
-        /// Of a fixed window what this worker charged and did not give back: at least so much must be in the counter.
+        /// Of a fixed window what this worker charged for good: at least so much must be in the counter.
+        ///
+        /// Estimates of open reservations are no part of it: a lease that lapses takes them out again, and what becomes
+        /// of them is known when they are settled.
         var net: Int64
         /// When it says nothing any more.
         var end: Int64
@@ -40,7 +43,7 @@ public struct SeenCounters: Sendable {
     ///   - state: what Redis answered.
     ///   - isCharged: the reservation was admitted.
     ///   - now: milliseconds since the Unix epoch by Redis's clock.
-    /// - Returns: what this worker had put into the window and Redis has lost; nil, as good as always, when nothing.
+    /// - Returns: by how much the counter is below what this worker must have in it; nil, as good as always, when not.
     public mutating func note(
         app: [UInt8],
         _ claim: LimitClaim,
@@ -60,15 +63,25 @@ public struct SeenCounters: Sendable {
         }
         let before = known.flatMap { $0.windowID == state.windowID ? $0.net : nil } ?? 0
         // A counter at its limit or over it shows no more than that.
-        let isLost = state.remaining > 0 && claim.limit - state.remaining < before + charged
-        seen.net = isLost ? charged : before + charged
+        let shortfall = state.remaining > 0 ? before + charged - (claim.limit - state.remaining) : 0
+        seen.net = (shortfall > 0 ? 0 : before) + (claim.isReturnable ? 0 : charged)
         counters[hash] = seen
-        return isLost ? before : nil
+        return shortfall > 0 ? shortfall : nil
     }
 
-    /// Notes that a charge is about to be lowered; one that is raised does no harm, since `net` is a lower bound.
-    public mutating func note(app: [UInt8], _ charge: SettledCharge) {
-        guard charge.algorithm == .fixedWindow, charge.delta < 0 else { return }
+    /// Notes that a charge that was final is about to be given back.
+    public mutating func noteRelease(app: [UInt8], _ charge: SettledCharge) {
+        guard !charge.isOfTokens else { return }
+        change(app, charge, by: charge.delta)
+    }
+
+    /// Notes that Redis has settled a reservation: what was used stays in the counter.
+    public mutating func noteSettled(app: [UInt8], _ charge: SettledCharge, used: Int64) {
+        change(app, charge, by: used)
+    }
+
+    private mutating func change(_ app: [UInt8], _ charge: SettledCharge, by amount: Int64) {
+        guard charge.algorithm == .fixedWindow, amount != 0 else { return }
         let hash = CounterHash.of(
             app: app,
             charge.algorithm,
@@ -76,7 +89,7 @@ public struct SeenCounters: Sendable {
             windowMilliseconds: charge.windowMilliseconds
         )
         guard let seen = counters[hash], seen.windowID == charge.windowID else { return }
-        counters[hash]?.net = max(0, seen.net + charge.delta)
+        counters[hash]?.net = max(0, seen.net.addingSaturating(amount))
     }
 
     /// Takes out what this worker put into a counter, when Redis has forgotten it.
@@ -84,18 +97,14 @@ public struct SeenCounters: Sendable {
     /// - Parameters:
     ///   - app: the app's id.
     ///   - claim: a claim on the counter.
+    ///   - isShared: it was counted in the counter that values beyond the distinct bound share.
     ///   - windowID: the window in question.
     /// - Returns: how much that was.
-    public mutating func takeCharges(app: [UInt8], _ claim: LimitClaim, windowID: Int64) -> Int64 {
-        let hash = CounterHash.of(app: app, claim)
+    public mutating func takeCharges(app: [UInt8], _ claim: LimitClaim, isShared: Bool, windowID: Int64) -> Int64 {
+        let hash = CounterHash.of(app: app, claim, isShared: isShared)
         guard let seen = counters[hash], seen.windowID == windowID else { return 0 }
         counters[hash]?.net = 0
         return seen.net
-    }
-
-    /// Forgets what this worker put in: a lease that lapsed has given some of it back.
-    public mutating func forgetCharges() {
-        for hash in counters.keys { counters[hash]?.net = 0 }
     }
 
     /// What was left of a counter.

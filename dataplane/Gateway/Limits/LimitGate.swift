@@ -26,6 +26,10 @@ final class LimitGate {
 
     private static let scripts = LimitScript.allCases.map { RedisScript(source: $0.source) }
     private static let mailboxCapacity = 1_024
+    /// What could not be settled waits so long while Redis is in use.
+    private static let latePause = Duration.milliseconds(50)
+    /// A renewal that gave back as much as one call does, less the entry without a name: there is more.
+    private static let fullReturn = 199
 
     private let reactor: Reactor
     private let node: NodeLimits
@@ -36,6 +40,8 @@ final class LimitGate {
     /// Settlements of this turn by app: those of one counter are added up and leave together.
     private var settlements: [[UInt8]: SettlementBatch] = [:]
     private var late: LateSettlements
+    private var isSendingLate = false
+    private var isLateDue = false
     private var leases: LeaseRenewer?
     /// This gate of this start of the node, which renews its own leases.
     private let holder = LeaseHolder(hex(SecureRandom.bytes(12)))
@@ -56,7 +62,7 @@ final class LimitGate {
             onStateChange: { [unowned self] in connectionChanged(to: $0) }
         )
         self.connection = connection
-        leases = LeaseRenewer(reactor: reactor) { [unowned self] app in renew(app) }
+        leases = LeaseRenewer(reactor: reactor) { [unowned self] app, done in renew(app, done) }
         // By message, so that a connection is never closed inside one of its own callbacks.
         let mailbox = reactor.makeMailbox(capacity: Self.mailboxCapacity) { [unowned self] (_: Change) in
             breakerChanged()
@@ -94,7 +100,10 @@ final class LimitGate {
             case .failure(let failure):
                 note(failure, generation: generation)
                 // It may have been carried out all the same, and then its charge is nobody's.
-                if let settlement = Settlement(unanswered: claims, id: id) { late.add(settlement, app: app) }
+                if failure.leavesDoubt, let settlement = Settlement(unanswered: claims, id: id) {
+                    late.add(settlement, app: app)
+                    scheduleLate()
+                }
                 done(reserveLocally(app, claims), .local)
             }
         }
@@ -124,7 +133,7 @@ final class LimitGate {
         let lost = seen.note(app: app, claims: claims, states: states, isCharged: isCharged, now: redisNow)
         for (claim, amount) in lost ?? [] {
             metrics.epochResets.add()
-            node.owe(app: app, claims[claim], windowID: states[claim].windowID, amount: amount, except: seen)
+            node.owe(app: app, claims[claim], states[claim], shortfall: amount, except: seen)
         }
     }
 
@@ -160,13 +169,13 @@ final class LimitGate {
         case .redis:
             if settlement.reservation != nil { leases?.closed(held.appID) }
             if !node.asksRedis { node.noteEnd(app: held.appID, claims: held.claims, states: held.states) }
+            seen.noteEnd(app: held.appID, settlement.charges)
         case .local:
             let corrections = node.settle(app: held.appID, charges: settlement.charges)
             guard !corrections.isEmpty else { return }
             settlement = Settlement(corrections: corrections)
         }
         settlements[held.appID, default: SettlementBatch()].add(settlement)
-        seen.note(app: held.appID, settlement.charges)
         guard let batch = settlements[held.appID], batch.isFull else { return }
         settlements[held.appID] = nil
         send(batch, held.appID)
@@ -184,33 +193,52 @@ final class LimitGate {
 
     private func send(_ batch: SettlementBatch, _ app: [UInt8]) {
         guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
-        else { return late.add(batch, app: app) }
+        else { return keep(batch, app) }
         evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
-            guard case .failure(let failure) = result else { return }
+            guard case .failure(let failure) = result else { return seen.noteSettled(app: app, batch) }
             note(failure, generation: generation)
             retry(batch, app, after: failure)
         }
     }
 
-    /// What may have been carried out is sent again only if that does no harm.
+    /// Of what may have been carried out only that is sent again which does no harm: the ends of reservations with a
+    /// lease. Lost, they would hold their places for as long as this gate renews.
     private func retry(_ batch: SettlementBatch, _ app: [UInt8], after failure: RedisFailure) {
-        let wasSent = failure != .notConnected && failure != .tooManyCommands
-        if failure.fault.blame == .key || wasSent && !batch.isRepeatable {
-            metrics.lostSettlements.add(UInt64(batch.count))
-        } else {
-            late.add(batch, app: app)
+        // All but the counter that is none was settled.
+        guard failure.fault.blame != .key else { return metrics.lostSettlements.add(UInt64(batch.count)) }
+        var batch = batch
+        if failure.fault.blame == .server { metrics.lostSettlements.add(UInt64(batch.dropLeaseless())) }
+        if batch.count > 0 { keep(batch, app) }
+    }
+
+    private func keep(_ batch: SettlementBatch, _ app: [UInt8]) {
+        late.add(batch, app: app)
+        scheduleLate()
+    }
+
+    /// While Redis is out this comes to nothing; the next connection sends what waits.
+    private func scheduleLate() {
+        guard !isLateDue else { return }
+        isLateDue = true
+        _ = reactor.schedule(after: Self.latePause) { [weak self] in
+            self?.isLateDue = false
+            self?.sendNextLate()
         }
     }
 
     /// One at a time: a thousand at once would take Redis longer than other requests may wait.
     private func sendNextLate() {
-        guard let connection, connection.state == .ready,
+        guard !isSendingLate, let connection, connection.state == .ready,
             let generation = node.breaker.closedCallGeneration,
             let (app, batch) = late.next()
         else { return }
+        isSendingLate = true
         metrics.lateSettlements.add(UInt64(batch.count))
         evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
-            if case .failure(let failure) = result {
+            isSendingLate = false
+            switch result {
+            case .success: seen.noteSettled(app: app, batch)
+            case .failure(let failure):
                 note(failure, generation: generation)
                 retry(batch, app, after: failure)
                 guard failure.fault.blame == .key else { return }
@@ -221,19 +249,30 @@ final class LimitGate {
 
     // MARK: Leases
 
-    private func renew(_ app: [UInt8]) {
+    private func renew(_ app: [UInt8], _ done: @escaping (_ isRenewed: Bool) -> Void) {
         guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
-        else { return }
+        else { return done(false) }
         evaluate(RenewScript.call(app: app, holder: holder), on: connection) { [self] result in
-            switch result {
-            case .success(let reply):
-                guard let integers = reply.integers else { return note(.protocolError, generation: generation) }
-                do throws(LimitsError) {
-                    metrics.leasesReturned.add(UInt64(try RenewScript.outcome(of: integers).returned))
-                } catch {
-                    note(.protocolError, generation: generation)
-                }
-            case .failure(let failure): note(failure, generation: generation)
+            switch Self.renewal(result) {
+            case .success(let returned):
+                metrics.leasesReturned.add(UInt64(returned))
+                // A dead node held more: all of it is to be back within ten seconds.
+                guard returned < Self.fullReturn else { return renew(app, done) }
+                done(true)
+            case .failure(let failure):
+                note(failure, generation: generation)
+                done(false)
+            }
+        }
+    }
+
+    private static func renewal(_ result: Result<RedisReply, RedisFailure>) -> Result<Int, RedisFailure> {
+        result.flatMap { reply in
+            guard let integers = reply.integers else { return .failure(.protocolError) }
+            do throws(LimitsError) {
+                return .success(try RenewScript.outcome(of: integers).returned)
+            } catch {
+                return .failure(.protocolError)
             }
         }
     }
@@ -287,8 +326,7 @@ final class LimitGate {
     }
 
     private func catchUp() {
-        // After so long a silence others may have given back what this gate held.
-        if leases?.renewAll() == true { seen.forgetCharges() }
+        leases?.renewAll()
         sendNextLate()
     }
 
@@ -302,6 +340,17 @@ struct HeldReservation: Sendable {
     let claims: [LimitClaim]
     let states: [LimitState]
     let origin: LimitGate.Origin
+}
+
+extension RedisFailure {
+    /// Whether the command may have been carried out all the same.
+    fileprivate var leavesDoubt: Bool {
+        switch self {
+        case .deadline, .connectionLost, .protocolError: true
+        // An error in place of an answer, and nothing charged; or nothing sent.
+        case .server, .notConnected, .tooManyCommands: false
+        }
+    }
 }
 
 extension RedisReply {

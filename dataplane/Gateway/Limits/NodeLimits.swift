@@ -123,12 +123,18 @@ final class NodeLimits: Sendable {
         }
     }
 
-    /// Redis has forgotten what a worker had put into a counter: put it there again, with what the others had.
-    func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64, except table: SeenTable) {
+    /// A counter in Redis lacks so much of what a worker had put into it, so it has no room for what the others had
+    /// put there: both are put there again.
+    func owe(app: [UInt8], _ claim: LimitClaim, _ state: LimitState, shortfall: Int64, except table: SeenTable) {
         let moment = moment
+        let (isShared, windowID) = (state.isShared, state.windowID)
         let others = tables.withLock { $0 }.filter { $0 !== table }
-        let amount = others.reduce(amount) { $0 + $1.takeCharges(app: app, claim, windowID: windowID) }
-        local.withLock { $0.owe(app: app, claim, windowID: windowID, amount: amount, at: moment) }
+        let amount = others.reduce(shortfall) {
+            $0 + $1.takeCharges(app: app, claim, isShared: isShared, windowID: windowID)
+        }
+        local.withLock {
+            $0.owe(app: app, claim, isShared: isShared, windowID: windowID, amount: amount, at: moment)
+        }
         askForMerge()
         warn("a counter in redis is lower than what this node put into it: it was flushed, evicted or failed over")
     }
@@ -205,18 +211,22 @@ final class SeenTable: Sendable {
         }
     }
 
-    /// Notes charges that are about to be lowered.
-    func note(app: [UInt8], _ charges: [SettledCharge]) {
+    /// Notes charges of which some are about to be given back.
+    func noteEnd(app: [UInt8], _ charges: [SettledCharge]) {
         table.withLock { table in
-            for charge in charges { table.note(app: app, charge) }
+            for charge in charges { table.noteRelease(app: app, charge) }
+        }
+    }
+
+    /// Notes what Redis has settled.
+    func noteSettled(app: [UInt8], _ batch: SettlementBatch) {
+        table.withLock { table in
+            for (charge, used) in batch.charged { table.noteSettled(app: app, charge, used: used) }
         }
     }
 
     /// Takes out what this worker put into a counter.
-    func takeCharges(app: [UInt8], _ claim: LimitClaim, windowID: Int64) -> Int64 {
-        table.withLock { $0.takeCharges(app: app, claim, windowID: windowID) }
+    func takeCharges(app: [UInt8], _ claim: LimitClaim, isShared: Bool, windowID: Int64) -> Int64 {
+        table.withLock { $0.takeCharges(app: app, claim, isShared: isShared, windowID: windowID) }
     }
-
-    /// Forgets what this worker put in.
-    func forgetCharges() { table.withLock { $0.forgetCharges() } }
 }
