@@ -168,7 +168,6 @@ final class LimitGate {
         switch held.origin {
         case .redis:
             if settlement.reservation != nil { leases?.closed(held.appID) }
-            if !node.asksRedis { node.noteEnd(app: held.appID, claims: held.claims, states: held.states) }
             seen.noteEnd(app: held.appID, settlement.charges)
         case .local:
             let corrections = node.settle(app: held.appID, charges: settlement.charges)

@@ -31,6 +31,8 @@ final class NodeLimits: Sendable {
     private let logger: Logger
     private let local = Mutex(LocalLimiter())
     private let tables = Mutex<[SeenTable]>([])
+    /// What the keeper put into counters.
+    private let merged = Mutex(SeenCounters())
     /// Redis's clock less the monotonic one, milliseconds; 0 before the first answer.
     private let clockOffset = Atomic<Int64>(0)
     private let lastWarning = Atomic<UInt64>(0)
@@ -112,24 +114,22 @@ final class NodeLimits: Sendable {
             return (corrections, local.hasUnmerged)
         }
         if hasUnmerged, asksRedis { askForMerge() }
+        if !corrections.isEmpty {
+            merged.withLock { merged in
+                for correction in corrections { merged.noteCorrection(app: app, correction) }
+            }
+        }
         return corrections
     }
 
-    /// A request that Redis admitted has ended while it is out: its place may be given again here.
-    func noteEnd(app: [UInt8], claims: [LimitClaim], states: [LimitState]) {
-        let (moment, seen) = (moment, seenTables)
-        for (claim, state) in zip(claims, states) where claim.algorithm == .concurrency && !state.isOver {
-            local.withLock { $0.noteEnd(app: app, claim, isShared: state.isShared, at: moment, seen: seen) }
-        }
-    }
-
-    /// A counter in Redis lacks so much of what a worker had put into it, so it has no room for what the others had
-    /// put there: both are put there again.
+    /// A counter in Redis lacks so much of what a worker had put into it, so it has no room for what the others and the
+    /// keeper had put there: all that is put there again.
     func owe(app: [UInt8], _ claim: LimitClaim, _ state: LimitState, shortfall: Int64, except table: SeenTable) {
         let moment = moment
         let (isShared, windowID) = (state.isShared, state.windowID)
         let others = tables.withLock { $0 }.filter { $0 !== table }
-        let amount = others.reduce(shortfall) {
+        var amount = merged.withLock { $0.takeCharges(app: app, claim, isShared: isShared, windowID: windowID) }
+        amount += others.reduce(shortfall) {
             $0 + $1.takeCharges(app: app, claim, isShared: isShared, windowID: windowID)
         }
         local.withLock {
@@ -172,8 +172,17 @@ final class NodeLimits: Sendable {
     }
 
     /// Redis has the batch, or never will.
-    func finish(_ batch: MergeBatch) {
+    ///
+    /// - Parameters:
+    ///   - batch: the batch.
+    ///   - isMerged: it has all of it.
+    func finish(_ batch: MergeBatch, isMerged: Bool) {
         let now = moment.now
+        if isMerged {
+            merged.withLock { merged in
+                for use in batch.uses { merged.noteMerged(app: batch.app, use, now: now) }
+            }
+        }
         local.withLock { $0.finish(batch, now: now) }
     }
 
@@ -214,7 +223,7 @@ final class SeenTable: Sendable {
     /// Notes charges of which some are about to be given back.
     func noteEnd(app: [UInt8], _ charges: [SettledCharge]) {
         table.withLock { table in
-            for charge in charges { table.noteRelease(app: app, charge) }
+            for charge in charges { table.noteEnd(app: app, charge) }
         }
     }
 
