@@ -100,10 +100,9 @@ struct LocalCounter: Sendable {
             return max(0, level) / BucketRate(claim).price
         case .concurrency:
             // The free places divided, and this node's own; once nobody knows how many are free, the limit divided.
-            let share =
-                now < baseEnd
-                ? place.share(of: min(left, claim.limit), turn: hash) + baseHeld : place.share(of: claim.limit, turn: hash)
-            return max(0, share - held - used)
+            let isKnown = now < baseEnd
+            let share = place.share(of: isKnown ? min(left, claim.limit) : claim.limit, turn: hash)
+            return max(0, share + (isKnown ? baseHeld : 0) - held - used)
         }
     }
 

@@ -143,6 +143,8 @@ final class Worker {
         unsent.append(command)
     }
 
+    /// Hands the turn's commands over.
+    ///
     /// When the mailbox is full new requests are refused. What is about requests that the Reactor has already waits for
     /// room: an end that it never heard of would leave it asking the provider for ever.
     private func flush() {

@@ -23,7 +23,7 @@ final class LeaseRenewer {
     private var urgent: [[UInt8]] = []
     private var urgentFlights = 0
 
-    /// - Parameter renew: renews an app's leases and says whether Redis has done it.
+    /// Makes one with nothing open; `renew` renews an app's leases and says whether Redis has done it.
     init(reactor: Reactor, renew: @escaping ([UInt8], _ done: @escaping (_ isRenewed: Bool) -> Void) -> Void) {
         self.reactor = reactor
         self.renew = renew

@@ -200,8 +200,10 @@ final class LimitGate {
         }
     }
 
-    /// Of what may have been carried out only that is sent again which does no harm: the ends of reservations with a
-    /// lease. Lost, they would hold their places for as long as this gate renews.
+    /// Sends again later what does no harm twice.
+    ///
+    /// Of what may have been carried out those are the ends of reservations with a lease. Lost, they would hold their
+    /// places for as long as this gate renews.
     private func retry(_ batch: SettlementBatch, _ app: [UInt8], after failure: RedisFailure) {
         // All but the counter that is none was settled.
         guard failure.fault.blame != .key else { return metrics.lostSettlements.add(UInt64(batch.count)) }
