@@ -50,11 +50,13 @@ final class LimitGate {
     /// This gate of this start of the node, which renews its own leases.
     private let name = hex(SecureRandom.bytes(12))
     private var life: UInt32 = 0
+    private var holder: LeaseHolder
 
     init(reactor: Reactor, configuration: GatewayConfiguration, node: NodeLimits, metrics: LimitMetrics) {
         self.reactor = reactor
         self.node = node
         self.metrics = metrics
+        holder = Self.holder(name, life)
         seen = node.makeTable()
         late = LateSettlements(lost: metrics.lostSettlements)
         let connection = RedisConnection(
@@ -130,7 +132,11 @@ final class LimitGate {
         }
     }
 
-    private func holder(_ life: UInt32) -> LeaseHolder { LeaseHolder("\(name)-\(life)") }
+    private func holder(_ life: UInt32) -> LeaseHolder {
+        life == self.life ? holder : Self.holder(name, life)
+    }
+
+    private static func holder(_ name: String, _ life: UInt32) -> LeaseHolder { LeaseHolder("\(name)-\(life)") }
 
     private func note(_ outcome: ReserveOutcome, _ key: LeaseKey, _ claims: [LimitClaim], redisNow: Int64) {
         let app = key.app
@@ -293,6 +299,7 @@ final class LimitGate {
             key.life == life
         else { return }
         life &+= 1
+        holder = Self.holder(name, life)
         node.warn("redis holds reservations open that this node has closed: their lease is left to lapse")
     }
 
