@@ -71,10 +71,18 @@ public final class SharedBreaker: Sendable {
         }
     }
 
-    /// Asks for a call; when the backoff is over, the answer is the probe.
-    public func admits(now: Duration) -> Breaker.Admission {
+    /// The generation to report a call with, nil unless it is closed; one atomic load.
+    ///
+    /// For callers that leave the probes to another, as the workers of a node do: unlike `admits` it never takes the
+    /// probe away from the one that would make it.
+    public var closedCallGeneration: UInt64? {
         let closed = closedGeneration.load(ordering: .acquiring)
-        guard closed == 0 else { return .admitted(generation: closed - 1) }
+        return closed == 0 ? nil : closed - 1
+    }
+
+    /// Asks for a call; when the backoff is over, the answer is the probe, and the caller must make it.
+    public func admits(now: Duration) -> Breaker.Admission {
+        if let generation = closedCallGeneration { return .admitted(generation: generation) }
         return state.withLock { state in
             let admission = state.breaker.admits(now: now)
             publish(state)

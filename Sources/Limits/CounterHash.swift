@@ -27,9 +27,19 @@ enum CounterHash {
         )
     }
 
-    /// The hash of the line that an app's claims of a rule share when a table is full.
-    static func overflow(app: [UInt8], rule: Int) -> UInt64 {
-        add(app.span, to: (basis ^ 0xFFFF_0000 ^ UInt64(truncatingIfNeeded: rule)) &* prime)
+    /// The hash of the line that an app's claims of a policy share when a table is full.
+    ///
+    /// Not the rule's index: keys of an app may have other rules at the same place.
+    static func overflow(app: [UInt8], _ claim: LimitClaim) -> UInt64 {
+        // The policy's id is what stands before the first colon (CounterScope).
+        let policy = claim.counter.prefix { $0 != UInt8(ascii: ":") }
+        let hash = of(
+            app: app,
+            claim.algorithm,
+            counter: Array(policy),
+            windowMilliseconds: claim.windowMilliseconds
+        )
+        return (hash ^ 0xFFFF_0000) &* prime
     }
 
     private static func add(_ bytes: Span<UInt8>, to start: UInt64) -> UInt64 {

@@ -6,8 +6,10 @@ struct LocalCounter: Sendable {
     let app: [UInt8]
     /// The newest claim on it; limits may be changed meanwhile.
     var claim: LimitClaim
-    /// Which outage `base` was taken for.
-    private(set) var outage: UInt64 = 0
+    /// It is the one for claims that found no room in the table.
+    var isOverflow = false
+    /// It is the one that values beyond the claim's distinct bound share.
+    var isShared = false
     /// Of a fixed window its number, of a sliding one the grain of the last use.
     private(set) var windowID: Int64 = 0
     /// What the whole fleet could still take when Redis went; of a window that began later, all of it.
@@ -16,14 +18,18 @@ struct LocalCounter: Sendable {
     private(set) var baseLimit: Int64 = 0
     /// Until when `base` says anything, milliseconds since the Unix epoch; of a sliding window, after it all is free.
     private(set) var baseEnd: Int64 = 0
-    /// Taken of the share: in this window, or in flight.
-    var used: Int64 = 0
+    /// Of concurrency, the places that this node's requests held in Redis when `base` was left.
+    private(set) var baseHeld: Int64 = 0
+    /// Of concurrency, the places that this node's requests hold in Redis still.
+    var held: Int64 = 0
+    /// Taken of the share: in this window, or in flight and admitted here.
+    private(set) var used: Int64 = 0
     /// Uses of a sliding window by grain, oldest first.
     private(set) var grains: [(grain: Int64, used: Int64)] = []
     /// What is in the share of a bucket at `at`, in the rate's units; below 0 is debt.
     private(set) var level: Int64 = 0
     private(set) var at: Int64 = 0
-    /// When it was charged last, or based.
+    /// When it was charged last, based or merged: what Redis said by then is known here, and more.
     private(set) var lastUsed: Int64 = 0
     /// Admitted here, and not in Redis yet.
     var unmerged: Int64 = 0
@@ -36,9 +42,9 @@ struct LocalCounter: Sendable {
     }
 
     /// Begins with what is known of the counter now; what Redis has not been told comes on top.
-    mutating func rebase(_ moment: LocalLimiter.Moment, hash: UInt64, remaining: Int64?) {
+    mutating func rebase(_ moment: LocalLimiter.Moment, hash: UInt64, _ standing: SeenCounters.Standing?) {
         let now = moment.now
-        outage = moment.outage
+        let remaining = standing?.remaining
         lastUsed = now
         (base, baseLimit) = (min(remaining ?? claim.capacity, claim.capacity), claim.limit)
         windowID = claim.algorithm.windowID(at: now, windowMilliseconds: claim.windowMilliseconds)
@@ -56,9 +62,9 @@ struct LocalCounter: Sendable {
             level = share.subtractingSaturating(max(0, unmerged)).multipliedSaturating(by: price)
             at = now
         case .concurrency:
-            // What this node admitted on its own in an earlier outage is in flight still, and Redis knows nothing of it.
-            baseEnd = now + SeenCounters.concurrencyMilliseconds
-            used = max(0, used)
+            // What this node admitted on its own in an earlier outage is in flight still: `used` stays.
+            baseEnd = standing?.end ?? now
+            baseHeld = standing?.held ?? 0
         }
     }
 
@@ -93,7 +99,10 @@ struct LocalCounter: Sendable {
         case .tokenBucket:
             return max(0, level) / BucketRate(claim).price
         case .concurrency:
-            return max(0, place.share(of: left, turn: hash) - used)
+            // The free places divided, and this node's own; once nobody knows how many are free, the limit divided.
+            let isKnown = now < baseEnd
+            let share = place.share(of: isKnown ? min(left, claim.limit) : claim.limit, turn: hash)
+            return max(0, share + (isKnown ? baseHeld : 0) - held - used)
         }
     }
 
@@ -145,9 +154,7 @@ struct LocalCounter: Sendable {
     mutating func charge(_ amount: Int64, grain: Int64? = nil, now: Int64) {
         lastUsed = now
         switch claim.algorithm {
-        case .fixedWindow: used = max(0, used.addingSaturating(amount))
-        // Below 0 when requests that Redis admitted have ended here.
-        case .concurrency: used += amount
+        case .fixedWindow, .concurrency: used = max(0, used.addingSaturating(amount))
         case .slidingWindow:
             let grain = grain ?? claim.algorithm.windowID(at: now, windowMilliseconds: claim.windowMilliseconds)
             if let index = grains.lastIndex(where: { $0.grain == grain }) {
@@ -163,6 +170,9 @@ struct LocalCounter: Sendable {
             level = level.subtractingSaturating(amount.multipliedSaturating(by: BucketRate(claim).price))
         }
     }
+
+    /// Redis has been told of a part of it.
+    mutating func noteMerged(now: Int64) { lastUsed = max(lastUsed, now) }
 
     /// When the last use of a sliding window was.
     private var windowStart: Int64 { windowID * (claim.windowMilliseconds / ReserveScript.grains) }

@@ -44,19 +44,30 @@ public struct LocalLimiter: Sendable {
         public let now: Int64
         /// Which of how many nodes this is.
         public let place: FleetPlace
-        /// Grows each time Redis goes.
-        public let outage: UInt64
 
         /// Makes a moment.
-        public init(now: Int64, place: FleetPlace, outage: UInt64) {
+        public init(now: Int64, place: FleetPlace) {
             self.now = max(now, 0)
             self.place = place
-            self.outage = outage
         }
     }
 
+    private struct Count {
+        var own = 0
+        var overflow = 0
+    }
+
+    /// The counters that values of a header made in a window.
+    private struct Distinct {
+        var windowID: Int64
+        var made: Int64
+        var end: Int64
+    }
+
     private var counters: [UInt64: LocalCounter] = [:]
-    private var countsByApp: [[UInt8]: Int] = [:]
+    private var countsByApp: [[UInt8]: Count] = [:]
+    /// By the hash of the counter that further values share: as many as there are policies with such a bound.
+    private var distinct: [UInt64: Distinct] = [:]
     /// Counters with something to merge.
     private var unmerged: [[UInt8]: Set<UInt64>] = [:]
     private var nextSweep: Int64 = 0
@@ -66,7 +77,7 @@ public struct LocalLimiter: Sendable {
     /// The most counters of one app.
     public let maxCountersPerApp: Int
 
-    /// Counters beyond the bounds that an app may have still, one for each rule that ran out of room.
+    /// Counters beyond the bounds that an app may have still, one for each policy that ran out of room.
     static let maxOverflowPerApp = 64
     /// Ended windows are swept out at most this often.
     static let sweepMilliseconds: Int64 = 1_000
@@ -96,29 +107,28 @@ public struct LocalLimiter: Sendable {
         at moment: Moment,
         seen: [SeenCounters]
     ) -> LocalOutcome {
-        sweepIfCrowded(now: moment.now)
+        sweepIfCrowded(app: app, now: moment.now)
         var states: [LimitState] = []
         states.reserveCapacity(claims.count)
         var roomsBefore: [Int64] = []
         var charged: [(hash: UInt64, counter: LocalCounter)] = []
+        var made: [UInt64] = []
         var refused: Int?
         for (index, claim) in claims.enumerated() {
             let cost = max(claim.cost, 0)
-            var (hash, isOverflow) = (CounterHash.of(app: app, claim), false)
-            if counters[hash] == nil, !hasRoom(app: app) {
-                hash = CounterHash.overflow(app: app, rule: claim.rule % Self.maxOverflowPerApp)
-                isOverflow = true
-            }
+            let (line, newValue) = line(of: claim, app, at: moment, seen: seen)
+            let (hash, isOverflow) = (line.hash, line.isOverflow)
             // Two claims on one counter, which only the overflow has: the second finds what the first takes.
             var counter =
                 charged.last { $0.hash == hash }?.counter ?? counter(hash, app, claim, at: moment, seen: seen)
+            (counter.isShared, counter.isOverflow) = (line.isShared, isOverflow)
             let room = counter.room(moment.place, hash: hash, now: moment.now)
             let isOver =
                 switch claim.onRedisFailure {
                 case .allow: false
                 case .deny: true
                 // In the overflow nobody would give it back.
-                case .localShare: cost > room || isOverflow && claim.algorithm == .concurrency
+                case .localShare: cost > room || isOverflow && claim.algorithm == .concurrency || !line.hasRoom
                 }
             if isOver, !claim.isShadow, refused == nil { refused = index }
             states.append(
@@ -126,11 +136,13 @@ public struct LocalLimiter: Sendable {
                     remaining: isOver ? room : max(0, room.subtractingSaturating(cost)),
                     resetMilliseconds: counter.reset(moment.place, cost: cost, isOver: isOver, now: moment.now),
                     windowID: claim.algorithm.windowID(at: moment.now, windowMilliseconds: claim.windowMilliseconds),
-                    isOver: isOver
+                    isOver: isOver,
+                    isShared: line.isShared
                 )
             )
             roomsBefore.append(room)
-            guard !isOver else { continue }
+            guard !isOver, line.hasRoom else { continue }
+            if let newValue { made.append(newValue) }
             counter.charge(cost, now: moment.now)
             if claim.algorithm != .concurrency, !isOverflow {
                 counter.unmerged = counter.unmerged.addingSaturating(cost)
@@ -142,7 +154,57 @@ public struct LocalLimiter: Sendable {
             return .refused(claim: refused, Self.uncharged(states, roomsBefore))
         }
         for (hash, counter) in charged { keep(counter, as: hash) }
+        for shared in made { distinct[shared]?.made += 1 }
         return .admitted(states)
+    }
+
+    /// Where a claim is counted.
+    private struct Line {
+        let hash: UInt64
+        var isShared = false
+        var isOverflow = false
+        var hasRoom = true
+    }
+
+    /// The counter of a claim, or the one that stands for it: of a value beyond the distinct bound the shared one, of
+    /// what does not fit the table the policy's overflow.
+    ///
+    /// - Returns: also, for a value that is new, the shared counter of its policy.
+    private mutating func line(
+        of claim: LimitClaim,
+        _ app: [UInt8],
+        at moment: Moment,
+        seen: [SeenCounters]
+    ) -> (line: Line, newValue: UInt64?) {
+        let own = CounterHash.of(app: app, claim)
+        var line = Line(hash: own)
+        var newValue: UInt64?
+        if let bound = claim.distinct, claim.windowMilliseconds > 0, !isKnown(own, now: moment.now, seen) {
+            let shared = CounterHash.of(app: app, claim, isShared: true)
+            // Of those that Redis has counted nobody here knows, so that an outage may bring as many again.
+            if made(of: claim, shared, now: moment.now) < max(1, moment.place.share(of: bound.max, turn: shared)) {
+                newValue = shared
+            } else {
+                line = Line(hash: shared, isShared: true)
+            }
+        }
+        guard counters[line.hash] == nil, !hasRoom(app: app) else { return (line, newValue) }
+        let hash = CounterHash.overflow(app: app, claim)
+        let hasRoom = counters[hash] != nil || countsByApp[app]?.overflow ?? 0 < Self.maxOverflowPerApp
+        return (Line(hash: hash, isOverflow: true, hasRoom: hasRoom), nil)
+    }
+
+    /// Whether a value has a counter of its own, here or in Redis.
+    private func isKnown(_ hash: UInt64, now: Int64, _ seen: [SeenCounters]) -> Bool {
+        counters[hash].map { !$0.hasEnded(now: now) } ?? false || seen.contains { $0.knows(hash, now: now) }
+    }
+
+    private mutating func made(of claim: LimitClaim, _ shared: UInt64, now: Int64) -> Int64 {
+        let window = claim.windowMilliseconds
+        let windowID = LimitAlgorithm.fixedWindow.windowID(at: now, windowMilliseconds: window)
+        if let known = distinct[shared], known.windowID == windowID { return known.made }
+        distinct[shared] = Distinct(windowID: windowID, made: 0, end: (windowID + 1) * window)
+        return 0
     }
 
     /// The states after a refusal: what fits was not charged either.
@@ -152,7 +214,8 @@ public struct LocalLimiter: Sendable {
             return LimitState(
                 remaining: room,
                 resetMilliseconds: state.resetMilliseconds,
-                windowID: state.windowID
+                windowID: state.windowID,
+                isShared: state.isShared
             )
         }
     }
@@ -165,26 +228,36 @@ public struct LocalLimiter: Sendable {
         at moment: Moment,
         seen: [SeenCounters]
     ) -> LocalCounter {
-        let remaining = { (time: Int64) in
-            seen.compactMap { $0.remaining(hash, claim, now: moment.now, since: time) }.min()
+        let standing = { (time: Int64) in
+            SeenCounters.standing(hash, claim, now: moment.now, since: time, seen: seen)
         }
+        let held = claim.algorithm == .concurrency ? seen.reduce(0) { $0 + $1.held(hash) } : 0
         guard var counter = counters[hash], counter.claim.algorithm == claim.algorithm else {
             var counter = LocalCounter(claim, app: app)
-            counter.rebase(moment, hash: hash, remaining: remaining(.min))
+            counter.rebase(moment, hash: hash, standing(.min))
+            counter.held = held
             return counter
         }
         counter.claim = claim
         counter.advance(moment.place, hash: hash, now: moment.now)
-        // When Redis has said nothing of it since, what is known here is still the best.
-        if counter.outage != moment.outage, let remaining = remaining(counter.lastUsed) {
-            counter.rebase(moment, hash: hash, remaining: remaining)
-        }
+        // What Redis has said since is the better base, be it in a new outage or because this worker alone has no
+        // connection just now; when it has said nothing, what is known here is still the best.
+        if let standing = standing(counter.lastUsed) { counter.rebase(moment, hash: hash, standing) }
+        counter.held = held
         return counter
     }
 
     private mutating func keep(_ counter: LocalCounter, as hash: UInt64) {
-        if counters.updateValue(counter, forKey: hash) == nil { countsByApp[counter.app, default: 0] += 1 }
+        if counters.updateValue(counter, forKey: hash) == nil { count(counter) }
         if counter.unmerged > counter.sending { unmerged[counter.app, default: []].insert(hash) }
+    }
+
+    private mutating func count(_ counter: LocalCounter) {
+        if counter.isOverflow {
+            countsByApp[counter.app, default: Count()].overflow += 1
+        } else {
+            countsByApp[counter.app, default: Count()].own += 1
+        }
     }
 
     // MARK: Settle
@@ -217,28 +290,6 @@ public struct LocalLimiter: Sendable {
         return corrections
     }
 
-    /// Notes that a request ended here which Redis had admitted: its place is this node's to give again.
-    ///
-    /// - Parameters:
-    ///   - app: the app's id.
-    ///   - claim: a claim of concurrency.
-    ///   - isShared: it was counted in the counter that values beyond the distinct bound share.
-    ///   - moment: when, and as which node.
-    ///   - seen: what the node's workers last saw in Redis.
-    public mutating func noteEnd(
-        app: [UInt8],
-        _ claim: LimitClaim,
-        isShared: Bool,
-        at moment: Moment,
-        seen: [SeenCounters]
-    ) {
-        let hash = CounterHash.of(app: app, claim, isShared: isShared)
-        guard counters[hash] != nil || hasRoom(app: app) else { return }
-        var counter = counter(hash, app, claim, at: moment, seen: seen)
-        counter.used -= 1
-        keep(counter, as: hash)
-    }
-
     // MARK: Merge
 
     /// Adds a use that Redis had been told and has forgotten.
@@ -246,14 +297,23 @@ public struct LocalLimiter: Sendable {
     /// - Parameters:
     ///   - app: the app's id.
     ///   - claim: a claim on the counter, in fixed windows.
+    ///   - isShared: it was counted in the counter that values beyond the distinct bound share.
     ///   - windowID: the window that was charged.
     ///   - amount: how much of it is lost.
     ///   - moment: when, and as which node.
-    public mutating func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64, at moment: Moment) {
-        let hash = CounterHash.of(app: app, claim)
+    public mutating func owe(
+        app: [UInt8],
+        _ claim: LimitClaim,
+        isShared: Bool,
+        windowID: Int64,
+        amount: Int64,
+        at moment: Moment
+    ) {
+        let hash = CounterHash.of(app: app, claim, isShared: isShared)
         guard amount > 0, counters[hash] != nil || hasRoom(app: app) else { return }
         var counter = counter(hash, app, claim, at: moment, seen: [])
         guard counter.windowID == windowID else { return }
+        counter.isShared = isShared
         counter.unmerged = counter.unmerged.addingSaturating(amount)
         keep(counter, as: hash)
     }
@@ -279,6 +339,7 @@ public struct LocalLimiter: Sendable {
                 let amount = counter.mergeable(moment.place, hash: hash)
                 if let use = LocalUse(
                     counter.claim,
+                    isShared: counter.isShared,
                     windowID: counter.windowID,
                     used: amount
                 ) {
@@ -297,11 +358,14 @@ public struct LocalLimiter: Sendable {
     }
 
     /// Redis has the batch.
-    public mutating func finish(_ batch: MergeBatch) {
+    ///
+    /// What was seen of its counters by `now` does not contain it.
+    public mutating func finish(_ batch: MergeBatch, now: Int64) {
         for part in batch.parts {
             guard var counter = counters[part.hash], counter.isIn(part.windowID) else { continue }
             counter.sending = max(0, counter.sending - part.amount)
             counter.unmerged = max(counter.sending, counter.unmerged - part.amount)
+            counter.noteMerged(now: now)
             counters[part.hash] = counter
         }
     }
@@ -311,19 +375,24 @@ public struct LocalLimiter: Sendable {
         nextSweep = now + Self.sweepMilliseconds
         counters = counters.filter { !$0.value.hasEnded(now: now) }
         countsByApp = [:]
-        for counter in counters.values { countsByApp[counter.app, default: 0] += 1 }
+        for counter in counters.values { count(counter) }
+        for (app, hashes) in unmerged {
+            let kept = hashes.filter { counters[$0] != nil }
+            unmerged[app] = kept.isEmpty ? nil : kept
+        }
+        distinct = distinct.filter { $0.value.end > now }
     }
 
-    private mutating func sweepIfCrowded(now: Int64) {
+    private mutating func sweepIfCrowded(app: [UInt8], now: Int64) {
         // The clock may be set back: a sweep far ahead is no sweep at all.
-        guard now >= nextSweep || nextSweep - now > Self.sweepMilliseconds, counters.count >= maxCounters / 2 else {
-            return
-        }
+        guard now >= nextSweep || nextSweep - now > Self.sweepMilliseconds,
+            counters.count >= maxCounters / 2 || !hasRoom(app: app)
+        else { return }
         sweep(now: now)
     }
 
     private func hasRoom(app: [UInt8]) -> Bool {
-        counters.count < maxCounters && countsByApp[app] ?? 0 < maxCountersPerApp
+        counters.count < maxCounters && countsByApp[app]?.own ?? 0 < maxCountersPerApp
     }
 
     private static func hash(of charge: SettledCharge, _ app: [UInt8]) -> UInt64 {

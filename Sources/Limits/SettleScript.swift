@@ -6,6 +6,8 @@ public struct SettlementBatch: Sendable {
         let charge: SettledCharge
         /// Corrections without a lease; those with one are added up by the script, which knows which are open.
         var delta: Int64 = 0
+        /// What its reservations used, which is in the counter once this is settled.
+        var used: Int64 = 0
 
         func isOf(_ other: SettledCharge) -> Bool {
             charge.windowID == other.windowID && charge.algorithm == other.algorithm
@@ -26,6 +28,8 @@ public struct SettlementBatch: Sendable {
     private var closings: [Closing] = []
     /// How many settlements it holds.
     public private(set) var count = 0
+    /// Those without a lease.
+    private var leaselessCount = 0
 
     /// Makes an empty batch.
     public init() {}
@@ -42,8 +46,10 @@ public struct SettlementBatch: Sendable {
         guard let id = settlement.reservation else {
             // Costs are at most 2⁵³, so a full batch is far from overflow.
             for charge in charges { targets[charge.target].delta += charge.delta }
+            leaselessCount += 1
             return
         }
+        for charge in charges { targets[charge.target].used += charge.whenLapsed }
         closings.append(Closing(id: id, isUnanswered: settlement.isUnanswered, charges: charges))
     }
 
@@ -56,7 +62,7 @@ public struct SettlementBatch: Sendable {
     /// The call that settles all of it.
     ///
     /// Sent again after its answer was lost, it closes no reservation twice; corrections without a lease (requests
-    /// given back) would be made twice, so a call that has any is not to be repeated.
+    /// given back) would be made twice, so they are left out first.
     public func call(app: [UInt8], holder: LeaseHolder) -> ScriptCall {
         let keys = CounterKeys(app: app)
         var names = [keys.openReservations(of: holder), keys.lapsedReservations(of: holder)]
@@ -84,8 +90,20 @@ public struct SettlementBatch: Sendable {
         return ScriptCall(script: .settle, keys: names, arguments: arguments)
     }
 
-    /// Whether it may be sent again when its answer was lost.
-    public var isRepeatable: Bool { targets.allSatisfy { $0.delta == 0 } }
+    /// Makes it one that may be sent again when its answer was lost.
+    ///
+    /// - Returns: how many settlements that leaves out; they may have been made.
+    public mutating func dropLeaseless() -> Int {
+        for index in targets.indices { targets[index].delta = 0 }
+        defer { leaselessCount = 0 }
+        count -= leaselessCount
+        return leaselessCount
+    }
+
+    /// What stays charged of its reservations once it is settled, by counter and window.
+    public var charged: [(charge: SettledCharge, used: Int64)] {
+        targets.filter { $0.used > 0 }.map { ($0.charge, $0.used) }
+    }
 
     /// What the reply says.
     ///

@@ -17,6 +17,8 @@ public struct SettledCharge: Equatable, Sendable {
     public let delta: Int64
     /// What to charge when the charge was given back because its lease lapsed: the tokens that were used.
     public let deltaWhenLapsed: Int64
+    /// An estimate until it is settled; all else is final once the request has left.
+    let isOfTokens: Bool
 
     /// Makes the correction of one claim; nil when nothing is to correct: not charged, or final and used just so.
     ///
@@ -30,6 +32,7 @@ public struct SettledCharge: Equatable, Sendable {
         let used = min(max(used, bounds.lowerBound), bounds.upperBound)
         delta = used - cost
         deltaWhenLapsed = claim.unit == .tokens ? used : 0
+        isOfTokens = claim.unit == .tokens
         guard !state.isOver, delta != 0 || deltaWhenLapsed != 0 else { return nil }
         algorithm = claim.algorithm
         counter = state.isShared ? claim.distinct?.sharedCounter ?? claim.counter : claim.counter
@@ -49,6 +52,7 @@ extension SettledCharge {
         rate = charge.rate
         self.delta = delta
         deltaWhenLapsed = 0
+        isOfTokens = charge.isOfTokens
     }
 }
 

@@ -50,6 +50,24 @@ private let quick = BreakerConfiguration(
         #expect(breaker.isClosed)
     }
 
+    /// Workers that asked with `admits` took the keeper's probe and made none: half-open for the probe's whole timeout.
+    @Test func `leaves the probe to the one that makes it`() {
+        let breaker = SharedBreaker("redis", quick)
+        #expect(breaker.closedCallGeneration == 0)
+        breaker.failed(generation: 0, now: .zero, reason: "x")
+        breaker.failed(generation: 0, now: .zero, reason: "x")
+        #expect(breaker.closedCallGeneration == nil)
+        // Its time is over, and still it is open until somebody takes the probe.
+        #expect(breaker.standing.state == .open(until: .milliseconds(100)))
+        guard case .probe(let generation) = breaker.admits(now: .seconds(1)) else {
+            Issue.record("no probe")
+            return
+        }
+        #expect(breaker.closedCallGeneration == nil)
+        breaker.succeeded(generation: generation, now: .seconds(1))
+        #expect(breaker.closedCallGeneration == generation + 1)
+    }
+
     @Test func `tells its observers of each change`() {
         let breaker = SharedBreaker("redis", quick)
         let heard = Mutex<[Breaker.Action]>([])

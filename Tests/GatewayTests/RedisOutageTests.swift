@@ -129,6 +129,31 @@ import Testing
         try system.stop()
     }
 
+    /// A settlement that was lost for good left its reservation open for as long as the app had any other.
+    @Test func `lets a lease lapse under which Redis holds what nobody will close`() async throws {
+        let tokens = ConfigValue.object(["limit": .integer(1_000_000), "window": .string("31d")])
+        let system = try await OutageSystem(tokens, kind: "token_limit", delay: 20, workers: 1)
+        func holders() throws -> [String] {
+            try system.command("KEYS weir:{app_1}:o:*").components(separatedBy: "\r\n").filter { $0.hasPrefix("weir:") }
+        }
+        var requests: [RawConnection] = []
+        func sendOne() throws {
+            let connection = try RawConnection(port: system.gateway.port)
+            connection.send(GatewayFixture.chat())
+            requests.append(connection)
+        }
+        try sendOne()
+        #expect(try system.eventually { try !holders().isEmpty })
+        _ = try system.command("HSET \(try #require(try holders().first)) 9.9 x")
+        let isLeft = try system.eventually {
+            try sendOne()
+            Thread.sleep(forTimeInterval: 0.5)
+            return try holders().count == 2
+        }
+        #expect(isLeft)
+        try system.stop()
+    }
+
     @Test func `says when Redis may drop counters`() async throws {
         let system = try await OutageSystem(Self.config, setUp: ["CONFIG SET maxmemory-policy allkeys-lru"])
         #expect(try system.eventually { try system.metric("weir_redis_may_evict") == 1 })

@@ -9,10 +9,9 @@ private let app = Array("a".utf8)
 private func moment(
     _ now: Int64 = 5,
     nodes: Int = 1,
-    rank: Int = 0,
-    outage: UInt64 = 1
+    rank: Int = 0
 ) -> LocalLimiter.Moment {
-    LocalLimiter.Moment(now: now, place: FleetPlace(nodes: nodes, rank: rank), outage: outage)
+    LocalLimiter.Moment(now: now, place: FleetPlace(nodes: nodes, rank: rank))
 }
 
 /// Nodes that cannot ask each other.
@@ -25,20 +24,20 @@ private struct Fleet {
         seen = Array(repeating: SeenCounters(), count: count)
     }
 
-    mutating func ask(_ node: Int, _ claims: [LimitClaim], at now: Int64, outage: UInt64 = 1) -> LocalOutcome {
+    mutating func ask(_ node: Int, _ claims: [LimitClaim], at now: Int64) -> LocalOutcome {
         nodes[node].reserve(
             app: app,
             claims: claims,
-            at: moment(now, nodes: nodes.count, rank: node, outage: outage),
+            at: moment(now, nodes: nodes.count, rank: node),
             seen: [seen[node]]
         )
     }
 
     /// Asks every node as often as it admits, in turns; what all of them admitted.
-    mutating func exhaust(_ claim: LimitClaim, at now: Int64, outage: UInt64 = 1) -> Int {
+    mutating func exhaust(_ claim: LimitClaim, at now: Int64) -> Int {
         var admitted = 0
         for node in nodes.indices {
-            while ask(node, [claim], at: now, outage: outage).isAdmitted { admitted += 1 }
+            while ask(node, [claim], at: now).isAdmitted { admitted += 1 }
         }
         return admitted
     }
@@ -142,15 +141,49 @@ private struct Fleet {
             _ = fleet.seen[node].note(app: app, claim, state, isCharged: true, now: 1_000)
         }
         #expect(fleet.exhaust(claim, at: 2_000) == 2)
-        fleet.nodes[0].noteEnd(app: app, claim, isShared: false, at: moment(2_000, nodes: 2), seen: [fleet.seen[0]])
-        #expect(fleet.exhaust(claim, at: 2_000) == 1)
-        // One of its own ends.
         let state = LimitState(remaining: 0, resetMilliseconds: 0, windowID: 0)
         let charge = try #require(SettledCharge(claim, state, used: 0))
+        fleet.seen[0].noteEnd(app: app, charge)
+        #expect(fleet.exhaust(claim, at: 2_000) == 1)
+        // One of its own ends.
         let corrections = fleet.nodes[1].settle(app: app, charges: [charge], at: moment(2_000, nodes: 2, rank: 1))
         #expect(corrections.isEmpty)
         #expect(fleet.exhaust(claim, at: 2_000) == 1)
         #expect(!fleet.nodes[1].hasUnmerged)
+    }
+
+    /// What was seen before a burst ended counted for the whole outage, and what was not seen as all free, for which
+    /// the requests in flight were given again when they ended.
+    @Test func `divide the limit once nobody knows how many are in flight, each less its own`() throws {
+        var fleet = Fleet(2)
+        let claim = makeClaim("c", limit: 4, window: 0, .concurrency, unit: .inFlight)
+        func note(_ node: Int, remaining: Int64, isCharged: Bool, at now: Int64) {
+            let state = LimitState(remaining: remaining, resetMilliseconds: 1_000, windowID: 0)
+            _ = fleet.seen[node].note(app: app, claim, state, isCharged: isCharged, now: now)
+        }
+        // Both have one open, in Redis, and neither has asked for long.
+        for node in 0..<2 { note(node, remaining: 0, isCharged: true, at: 1_000) }
+        #expect(fleet.exhaust(claim, at: 20_000) == 2)
+        let charge = try #require(
+            SettledCharge(claim, LimitState(remaining: 0, resetMilliseconds: 0, windowID: 0), used: 0)
+        )
+        fleet.seen[0].noteEnd(app: app, charge)
+        #expect(fleet.exhaust(claim, at: 20_001) == 1)
+        #expect(fleet.exhaust(claim, at: 90_000) == 0)
+    }
+
+    @Test func `believe the worker that asked last`() {
+        let claim = makeClaim("p", limit: 10, window: 1_000, .tokenBucket)
+        var seen = [SeenCounters(), SeenCounters()]
+        for (worker, remaining) in [(0, 0), (1, 8)] as [(Int, Int64)] {
+            let state = LimitState(remaining: remaining, resetMilliseconds: 5_000, windowID: 0)
+            _ = seen[worker].note(app: app, claim, state, isCharged: true, now: Int64(1_000 + worker))
+        }
+        var limiter = LocalLimiter()
+        let admitted = (0..<20).count { _ in
+            limiter.reserve(app: app, claims: [claim], at: moment(1_001), seen: seen).isAdmitted
+        }
+        #expect(admitted == 8)
     }
 
     @Test func `follow a limit that is changed meanwhile`() {
@@ -237,23 +270,82 @@ private struct Fleet {
 
     @Test func `is bounded per app and in all, and admits less when it is full, never more`() {
         var limiter = LocalLimiter(maxCounters: 100, maxCountersPerApp: 40)
-        func ask(_ counter: String, rule: Int = 0, app: [UInt8] = app, at now: Int64 = 0) -> Bool {
-            let claim = makeClaim(counter, rule: rule, limit: 5, window: 60_000)
+        func ask(_ counter: String, of policy: String = "p", app: [UInt8] = app, at now: Int64 = 0) -> Bool {
+            let claim = makeClaim("\(policy):\(counter)", limit: 5, window: 60_000)
             return limiter.reserve(app: app, claims: [claim], at: moment(now), seen: []).isAdmitted
         }
         for index in 0..<1_000 { _ = ask("h\(index)") }
         #expect(limiter.counterCount == 41)
         // What has no counter of its own shares one, which is used up.
         #expect(!ask("new"))
-        // A counter that is known, another rule and another app are none the worse.
+        // A counter that is known, another policy and another app are none the worse.
         #expect(ask("h3"))
-        #expect(ask("new", rule: 1))
+        #expect(ask("new", of: "q"))
         #expect(ask("p", app: [98]))
         for index in 0..<1_000 { _ = ask("h\(index)", app: Array("\(index % 10)".utf8)) }
         #expect(limiter.counterCount <= 112)
         // The next window sweeps the ended ones out.
         _ = ask("p", at: 60_000)
         #expect(limiter.counterCount == 1)
+    }
+
+    /// Only a table half full was swept: an app at its own bound stayed in its overflow for the whole outage.
+    @Test func `makes room for an app at its bound when windows end, and owes nothing of what it forgot`() {
+        var limiter = LocalLimiter(maxCounters: 1_000, maxCountersPerApp: 10)
+        for index in 0..<20 {
+            let claim = makeClaim("p:\(index)", limit: 5, window: 1_000)
+            _ = limiter.reserve(app: app, claims: [claim], at: moment(0), seen: [])
+        }
+        #expect(limiter.counterCount == 11)
+        #expect(limiter.hasUnmerged)
+        let claim = makeClaim("p:new", limit: 5, window: 1_000, onRedisFailure: .localShare)
+        _ = limiter.reserve(app: app, claims: [claim], at: moment(2_000), seen: [])
+        #expect(limiter.counterCount == 1)
+        limiter.sweep(now: 4_000)
+        #expect(!limiter.hasUnmerged)
+    }
+
+    /// By the rule's index alone they had one line, and each found the other's counter there and began anew.
+    @Test func `keeps the overflow of policies apart that stand at one place for two keys`() {
+        var limiter = LocalLimiter(maxCounters: 1_000, maxCountersPerApp: 1)
+        func ask(_ policy: String, _ algorithm: LimitAlgorithm) -> Bool {
+            let claim = makeClaim("\(policy):x", limit: 2, window: 60_000, algorithm)
+            return limiter.reserve(app: app, claims: [claim], at: moment(), seen: []).isAdmitted
+        }
+        _ = ask("first", .fixedWindow)
+        let admitted = (0..<10).count { _ in ask("p", .fixedWindow) }
+        #expect(admitted == 2)
+        let both = (0..<10).count { _ in
+            _ = ask("p", .fixedWindow)
+            return ask("q", .slidingWindow)
+        }
+        #expect(both == 2)
+        #expect(!ask("p", .fixedWindow))
+    }
+
+    /// An outage let a client have as many counters as it had values.
+    @Test func `gives values beyond the distinct bound one counter together`() throws {
+        var limiter = LocalLimiter()
+        var seen = SeenCounters()
+        let bound = DistinctBound(max: 3, sharedCounter: Array("p:~".utf8))
+        func claim(_ value: String) -> LimitClaim {
+            makeClaim("p:\(value)", limit: 2, window: 60_000, distinct: bound)
+        }
+        func ask(_ value: String) -> LocalOutcome {
+            limiter.reserve(app: app, claims: [claim(value)], at: moment(), seen: [seen])
+        }
+        let state = LimitState(remaining: 1, resetMilliseconds: 1, windowID: 0)
+        _ = seen.note(app: app, claim("old"), state, isCharged: true, now: 4)
+        let outcomes = (0..<10).map { ask("v\($0)") }
+        #expect(outcomes.count(where: \.isAdmitted) == 3 + 2)
+        #expect(outcomes.map { $0.states[0].isShared } == (0..<10).map { $0 >= 3 })
+        // Known ones keep theirs.
+        #expect(ask("v0").isAdmitted)
+        #expect(ask("old").isAdmitted)
+        #expect(!ask("old").isAdmitted)
+        let taken = limiter.takeMerge(maxUses: 64, at: moment())
+        let uses = try #require(taken).uses
+        #expect(uses.first { $0.counter == bound.sharedCounter }?.used == 2)
     }
 
     @Test func `owes Redis what it admitted, once, and what settling made of it`() throws {
@@ -279,11 +371,11 @@ private struct Fleet {
         let more = try #require(SettledCharge(tokens, states[1], used: 150))
         corrections = limiter.settle(app: app, charges: [more], at: moment())
         #expect(corrections.isEmpty)
-        limiter.finish(batch)
+        limiter.finish(batch, now: 5)
         let takenThen = limiter.takeMerge(maxUses: 64, at: moment())
         let rest = try #require(takenThen)
         #expect(rest.uses.map(\.used) == [50])
-        limiter.finish(rest)
+        limiter.finish(rest, now: 5)
         #expect(!limiter.hasUnmerged)
     }
 
@@ -315,16 +407,43 @@ private struct Fleet {
         var limiter = LocalLimiter()
         var seen = SeenCounters()
         let claim = makeClaim("p", limit: 10, window: 60_000)
-        for _ in 0..<4 { _ = limiter.reserve(app: app, claims: [claim], at: moment(outage: 1), seen: []) }
+        for _ in 0..<4 { _ = limiter.reserve(app: app, claims: [claim], at: moment(), seen: []) }
         // Redis came and went, and was told of nothing.
         let state = LimitState(remaining: 9, resetMilliseconds: 59_990, windowID: 0)
         _ = seen.note(app: app, claim, state, isCharged: true, now: 10)
         func admitted() -> Int {
             (0..<20).count { _ in
-                limiter.reserve(app: app, claims: [claim], at: moment(outage: 3), seen: [seen]).isAdmitted
+                limiter.reserve(app: app, claims: [claim], at: moment(20), seen: [seen]).isAdmitted
             }
         }
         #expect(admitted() == 5)
+    }
+
+    /// Only a new outage made it look again: a worker without a connection decided by what the last outage had left.
+    @Test func `begins again with what Redis has said since, and not with what it said before a merge`() throws {
+        var limiter = LocalLimiter()
+        var seen = SeenCounters()
+        let claim = makeClaim("p", limit: 10, window: 60_000)
+        func tell(used: Int64, at now: Int64) {
+            let state = LimitState(remaining: 10 - used, resetMilliseconds: 60_000 - now, windowID: 0)
+            _ = seen.note(app: app, claim, state, isCharged: false, now: now)
+        }
+        func admitted(at now: Int64, of count: Int = 20) -> Int {
+            (0..<count).count { _ in
+                limiter.reserve(app: app, claims: [claim], at: moment(now), seen: [seen]).isAdmitted
+            }
+        }
+        tell(used: 0, at: 1)
+        #expect(admitted(at: 2, of: 4) == 4)
+        // Another worker asked before the keeper merged those four.
+        tell(used: 1, at: 3)
+        let taken = limiter.takeMerge(maxUses: 64, at: moment(4))
+        limiter.finish(try #require(taken), now: 5)
+        #expect(admitted(at: 6) == 6)
+        tell(used: 3, at: 7)
+        #expect(admitted(at: 8, of: 1) == 1)
+        tell(used: 10, at: 9)
+        #expect(admitted(at: 10) == 0)
     }
 }
 
@@ -356,10 +475,49 @@ private struct Fleet {
             _ = seen.note(app: app, claim, state(remaining: 10 - used), isCharged: true, now: 5)
         }
         let charge = try #require(SettledCharge(claim, state(remaining: 6), used: 0))
-        seen.note(app: app, charge)
+        seen.noteEnd(app: app, charge)
         #expect(seen.note(app: app, claim, state(remaining: 6), isCharged: true, now: 5) == nil)
-        seen.forgetCharges()
-        #expect(seen.note(app: app, claim, state(remaining: 9), isCharged: true, now: 5) == nil)
+        #expect(seen.note(app: app, claim, state(remaining: 6), isCharged: true, now: 5) == 1)
+    }
+
+    /// After a failover to a replica that was a little behind, all of it was put back, and the counter nearly doubled.
+    @Test func `tells how much is lost, and no more`() {
+        var seen = SeenCounters()
+        let wide = makeClaim("p", limit: 1_000, window: 60_000)
+        for used in 1...500 as ClosedRange<Int64> {
+            _ = seen.note(app: app, wide, state(remaining: 1_000 - used), isCharged: true, now: 5)
+        }
+        #expect(seen.note(app: app, wide, state(remaining: 1_000 - 451), isCharged: true, now: 5) == 50)
+    }
+
+    /// Leases that lapsed while nothing could be renewed gave estimates back, and that passed for a loss.
+    @Test func `counts tokens when they are settled, not while they are an estimate`() throws {
+        var seen = SeenCounters()
+        let tokens = makeClaim("t", limit: 1_000, window: 60_000, cost: 100, unit: .tokens)
+        #expect(seen.note(app: app, tokens, state(remaining: 900), isCharged: true, now: 5) == nil)
+        // The first has lapsed.
+        #expect(seen.note(app: app, tokens, state(remaining: 900), isCharged: true, now: 5) == nil)
+        let id = ReservationID(worker: 0, number: 1)
+        let end = ReservationEnd.settled(tokens: 40)
+        let settlement = Settlement(claims: [tokens], states: [state(remaining: 900)], id: id, end: end)
+        var batch = SettlementBatch()
+        batch.add(try #require(settlement))
+        #expect(batch.charged.map(\.used) == [40])
+        for (charge, used) in batch.charged { seen.noteSettled(app: app, charge, used: used) }
+        #expect(seen.note(app: app, tokens, state(remaining: 860), isCharged: true, now: 5) == nil)
+        // FLUSHALL: what was used is lost, and of the others nobody knows yet.
+        #expect(seen.note(app: app, tokens, state(remaining: 900), isCharged: true, now: 5) == 40)
+    }
+
+    /// A loss in the shared counter was put into the counter of the client that noticed.
+    @Test func `is put back into the counter that values beyond the distinct bound share`() throws {
+        let bound = DistinctBound(max: 1, sharedCounter: Array("shared".utf8))
+        let claim = makeClaim("own", limit: 10, window: 60_000, distinct: bound)
+        var limiter = LocalLimiter()
+        limiter.owe(app: app, claim, isShared: true, windowID: 0, amount: 3, at: moment())
+        let taken = limiter.takeMerge(maxUses: 64, at: moment())
+        let batch = try #require(taken)
+        #expect(batch.uses.map(\.counter) == [bound.sharedCounter])
     }
 
     @Test func `is bounded, and makes room when windows end`() {

@@ -12,6 +12,9 @@ import Telemetry
 
 /// The event loop's half of a worker; confined to its loop.
 final class Worker {
+    /// What finds the mailbox to the Reactor full is tried again then.
+    private static let fullPause = TimeAmount.milliseconds(1)
+
     let loop: any EventLoop
     let bounds: GatewayBounds
     let agent: NodeAgent
@@ -26,6 +29,7 @@ final class Worker {
     private(set) var isDraining = false
     let counters: WorkerCounters
     private let commands: Mailbox<UpstreamCommand>
+    /// Of this turn, and what found no room before: a few for each exchange at most.
     private var unsent: [UpstreamCommand] = []
     private var exchanges: [ExchangeID: Exchange] = [:]
     private var connections: [ObjectIdentifier: RequestHandler] = [:]
@@ -139,19 +143,32 @@ final class Worker {
         unsent.append(command)
     }
 
+    /// Hands the turn's commands over.
+    ///
+    /// When the mailbox is full new requests are refused. What is about requests that the Reactor has already waits for
+    /// room: an end that it never heard of would leave it asking the provider for ever.
     private func flush() {
-        for command in unsent where !commands.send(command) {
+        var kept: [UpstreamCommand] = []
+        for command in unsent {
+            // In order: nothing overtakes what waits.
+            if kept.isEmpty, commands.send(command) { continue }
             let id: ExchangeID
             switch command {
             case .forward(let job): id = job.id
-            case .attempt(let exchange, _), .giveUp(let exchange): id = exchange
-            case .credit, .cancel: continue
+            case .attempt(let exchange, _) where commands.isClosed, .giveUp(let exchange) where commands.isClosed:
+                id = exchange
+            case .attempt, .giveUp, .credit, .cancel:
+                kept.append(command)
+                continue
             }
             guard let exchange = exchanges.removeValue(forKey: id) else { continue }
             exchange.answer(.unavailable, origin: .gateway)
             exchange.recordUnanswered()
         }
         unsent.removeAll(keepingCapacity: true)
+        guard !kept.isEmpty, !commands.isClosed else { return }
+        unsent += kept
+        loop.assumeIsolated().scheduleTask(in: Self.fullPause) { self.flush() }
     }
 
     /// Takes a turn's events from the Reactor.

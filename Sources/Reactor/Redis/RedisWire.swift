@@ -61,16 +61,27 @@ private import Glibc
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0, code == 0 else { return false }
+        // All refused by a Unix socket, which has no delay and no middleboxes.
+        setTCPOption(TCP_NODELAY, 1)
+        // Between commands nothing else tells that the peer or a middlebox has forgotten the connection, and the first
+        // request after a quiet time would be the one to find out. Dead after 25 s without a word.
         var on: Int32 = 1
-        // Refused by a Unix socket, which has no such delay.
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
+        setTCPOption(TCP_KEEPIDLE, 10)
+        setTCPOption(TCP_KEEPINTVL, 5)
+        setTCPOption(TCP_KEEPCNT, 3)
+        return true
+    }
+
+    private func setTCPOption(_ option: Int32, _ value: Int32) {
+        var value = value
         _ = unsafe setsockopt(
             descriptor,
             Int32(IPPROTO_TCP),
-            TCP_NODELAY,
-            &on,
+            option,
+            &value,
             socklen_t(MemoryLayout<Int32>.size)
         )
-        return true
     }
 
     /// Queues encoded commands.

@@ -8,7 +8,7 @@ struct LateSettlements {
     /// Settlements that wait at most: some 10 MB.
     static let maxCount = 16_384
 
-    private var batches: [(app: [UInt8], batch: SettlementBatch)] = []
+    private var batches: [(key: LeaseKey, batch: SettlementBatch)] = []
     private var head = 0
     private var count = 0
     private let lost: Counter
@@ -19,8 +19,8 @@ struct LateSettlements {
     }
 
     /// Keeps one more, with the others of its app if the last batch is one.
-    mutating func add(_ settlement: Settlement, app: [UInt8]) {
-        if let last = batches.indices.last, last >= head, batches[last].app == app, !batches[last].batch.isFull {
+    mutating func add(_ settlement: Settlement, _ key: LeaseKey) {
+        if let last = batches.indices.last, last >= head, batches[last].key == key, !batches[last].batch.isFull {
             guard count < Self.maxCount else { return lost.add() }
             batches[last].batch.add(settlement)
             count += 1
@@ -28,18 +28,21 @@ struct LateSettlements {
         }
         var batch = SettlementBatch()
         batch.add(settlement)
-        add(batch, app: app)
+        add(batch, key)
     }
 
     /// Keeps a batch.
-    mutating func add(_ batch: SettlementBatch, app: [UInt8]) {
+    mutating func add(_ batch: SettlementBatch, _ key: LeaseKey) {
         guard count + batch.count <= Self.maxCount else { return lost.add(UInt64(batch.count)) }
-        batches.append((app, batch))
+        batches.append((key, batch))
         count += batch.count
     }
 
+    /// Nothing waits.
+    var isEmpty: Bool { head == batches.count }
+
     /// Takes out the oldest.
-    mutating func next() -> (app: [UInt8], batch: SettlementBatch)? {
+    mutating func next() -> (key: LeaseKey, batch: SettlementBatch)? {
         guard head < batches.count else { return nil }
         let next = batches[head]
         head += 1

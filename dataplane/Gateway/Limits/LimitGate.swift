@@ -14,7 +14,11 @@ import Telemetry
 /// this node's share at once, and nothing waits any more until the breaker closes (RedisKeeper sees to that).
 final class LimitGate {
     /// Where a reservation was made, which is where it is settled.
-    enum Origin: Sendable { case redis, local }
+    enum Origin: Sendable {
+        /// Under which of the gate's names; see `LeaseKey`.
+        case redis(life: UInt32)
+        case local
+    }
 
     /// The end of a reservation, as the pipeline hears it.
     enum Outcome {
@@ -26,6 +30,10 @@ final class LimitGate {
 
     private static let scripts = LimitScript.allCases.map { RedisScript(source: $0.source) }
     private static let mailboxCapacity = 1_024
+    /// What could not be settled waits so long while Redis is in use.
+    private static let latePause = Duration.milliseconds(50)
+    /// A renewal that gave back as much as one call does, less the entry without a name: there is more.
+    private static let fullReturn = 199
 
     private let reactor: Reactor
     private let node: NodeLimits
@@ -34,16 +42,21 @@ final class LimitGate {
     private var connection: RedisConnection?
     private var wasReady = false
     /// Settlements of this turn by app: those of one counter are added up and leave together.
-    private var settlements: [[UInt8]: SettlementBatch] = [:]
+    private var settlements: [LeaseKey: SettlementBatch] = [:]
     private var late: LateSettlements
+    private var isSendingLate = false
+    private var isLateDue = false
     private var leases: LeaseRenewer?
     /// This gate of this start of the node, which renews its own leases.
-    private let holder = LeaseHolder(hex(SecureRandom.bytes(12)))
+    private let name = hex(SecureRandom.bytes(12))
+    private var life: UInt32 = 0
+    private var holder: LeaseHolder
 
     init(reactor: Reactor, configuration: GatewayConfiguration, node: NodeLimits, metrics: LimitMetrics) {
         self.reactor = reactor
         self.node = node
         self.metrics = metrics
+        holder = Self.holder(name, life)
         seen = node.makeTable()
         late = LateSettlements(lost: metrics.lostSettlements)
         let connection = RedisConnection(
@@ -56,7 +69,7 @@ final class LimitGate {
             onStateChange: { [unowned self] in connectionChanged(to: $0) }
         )
         self.connection = connection
-        leases = LeaseRenewer(reactor: reactor) { [unowned self] app in renew(app) }
+        leases = LeaseRenewer(reactor: reactor) { [unowned self] key, done in renew(key, done) }
         // By message, so that a connection is never closed inside one of its own callbacks.
         let mailbox = reactor.makeMailbox(capacity: Self.mailboxCapacity) { [unowned self] (_: Change) in
             breakerChanged()
@@ -77,24 +90,29 @@ final class LimitGate {
         id: ReservationID,
         _ done: @escaping (Outcome, Origin) -> Void
     ) {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
+        guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
         else { return done(reserveLocally(app, claims), .local) }
         metrics.checks.add()
-        let call = ReserveScript.call(app: app, claims: claims, holder: holder, id: id)
+        let life = life
+        let key = LeaseKey(app: app, life: life)
+        let call = ReserveScript.call(app: app, claims: claims, holder: holder(life), id: id)
         evaluate(call, on: connection) { [self] result in
             switch Self.outcome(result, claims) {
             case .success(let (outcome, redisNow)):
                 node.breaker.succeeded(generation: generation, now: now)
                 node.noteClock(redisNow)
-                note(outcome, app, claims, redisNow: redisNow)
+                note(outcome, key, claims, redisNow: redisNow)
                 switch outcome {
-                case .admitted(let states): done(.admitted(states), .redis)
-                case .refused(let claim, let states): done(.refused(claim: claim, states), .redis)
+                case .admitted(let states): done(.admitted(states), .redis(life: life))
+                case .refused(let claim, let states): done(.refused(claim: claim, states), .redis(life: life))
                 }
             case .failure(let failure):
                 note(failure, generation: generation)
                 // It may have been carried out all the same, and then its charge is nobody's.
-                if let settlement = Settlement(unanswered: claims, id: id) { late.add(settlement, app: app) }
+                if failure.leavesDoubt, let settlement = Settlement(unanswered: claims, id: id) {
+                    late.add(settlement, key)
+                    scheduleLate()
+                }
                 done(reserveLocally(app, claims), .local)
             }
         }
@@ -114,17 +132,24 @@ final class LimitGate {
         }
     }
 
-    private func note(_ outcome: ReserveOutcome, _ app: [UInt8], _ claims: [LimitClaim], redisNow: Int64) {
+    private func holder(_ life: UInt32) -> LeaseHolder {
+        life == self.life ? holder : Self.holder(name, life)
+    }
+
+    private static func holder(_ name: String, _ life: UInt32) -> LeaseHolder { LeaseHolder("\(name)-\(life)") }
+
+    private func note(_ outcome: ReserveOutcome, _ key: LeaseKey, _ claims: [LimitClaim], redisNow: Int64) {
+        let app = key.app
         let (states, isCharged) =
             switch outcome {
             case .admitted(let states): (states, true)
             case .refused(_, let states): (states, false)
             }
-        if isCharged, ReserveScript.needsLease(claims) { leases?.opened(app) }
+        if isCharged, ReserveScript.needsLease(claims) { leases?.opened(key) }
         let lost = seen.note(app: app, claims: claims, states: states, isCharged: isCharged, now: redisNow)
         for (claim, amount) in lost ?? [] {
             metrics.epochResets.add()
-            node.owe(app: app, claims[claim], windowID: states[claim].windowID, amount: amount, except: seen)
+            node.owe(app: app, claims[claim], states[claim], shortfall: amount, except: seen)
         }
     }
 
@@ -156,20 +181,21 @@ final class LimitGate {
         guard var settlement = Settlement(claims: held.claims, states: held.states, id: held.id, end: end) else {
             return
         }
+        var key = LeaseKey(app: held.appID, life: life)
         switch held.origin {
-        case .redis:
-            if settlement.reservation != nil { leases?.closed(held.appID) }
-            if !node.asksRedis { node.noteEnd(app: held.appID, claims: held.claims, states: held.states) }
+        case .redis(let life):
+            key = LeaseKey(app: held.appID, life: life)
+            if settlement.reservation != nil { leases?.closed(key) }
+            seen.noteEnd(app: held.appID, settlement.charges)
         case .local:
             let corrections = node.settle(app: held.appID, charges: settlement.charges)
             guard !corrections.isEmpty else { return }
             settlement = Settlement(corrections: corrections)
         }
-        settlements[held.appID, default: SettlementBatch()].add(settlement)
-        seen.note(app: held.appID, settlement.charges)
-        guard let batch = settlements[held.appID], batch.isFull else { return }
-        settlements[held.appID] = nil
-        send(batch, held.appID)
+        settlements[key, default: SettlementBatch()].add(settlement)
+        guard let batch = settlements[key], batch.isFull else { return }
+        settlements[key] = nil
+        send(batch, key)
     }
 
     /// At the end of a turn: one script call per app.
@@ -178,41 +204,62 @@ final class LimitGate {
     /// any that a client sends once it has seen its answer, so no request ever finds an answer's estimate uncorrected.
     private func flush() {
         guard !settlements.isEmpty else { return }
-        for (app, batch) in settlements { send(batch, app) }
+        for (key, batch) in settlements { send(batch, key) }
         settlements.removeAll(keepingCapacity: true)
     }
 
-    private func send(_ batch: SettlementBatch, _ app: [UInt8]) {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
-        else { return late.add(batch, app: app) }
-        evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
-            guard case .failure(let failure) = result else { return }
+    private func send(_ batch: SettlementBatch, _ key: LeaseKey) {
+        guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
+        else { return keep(batch, key) }
+        evaluate(batch.call(app: key.app, holder: holder(key.life)), on: connection) { [self] result in
+            guard case .failure(let failure) = result else { return seen.noteSettled(app: key.app, batch) }
             note(failure, generation: generation)
-            retry(batch, app, after: failure)
+            retry(batch, key, after: failure)
         }
     }
 
-    /// What may have been carried out is sent again only if that does no harm.
-    private func retry(_ batch: SettlementBatch, _ app: [UInt8], after failure: RedisFailure) {
-        let wasSent = failure != .notConnected && failure != .tooManyCommands
-        if failure.fault.blame == .key || wasSent && !batch.isRepeatable {
-            metrics.lostSettlements.add(UInt64(batch.count))
-        } else {
-            late.add(batch, app: app)
+    /// Sends again later what does no harm twice.
+    ///
+    /// Of what may have been carried out those are the ends of reservations with a lease. Lost, they would hold their
+    /// places for as long as this gate renews.
+    private func retry(_ batch: SettlementBatch, _ key: LeaseKey, after failure: RedisFailure) {
+        // All but the counter that is none was settled.
+        guard failure.fault.blame != .key else { return metrics.lostSettlements.add(UInt64(batch.count)) }
+        var batch = batch
+        if failure.fault.blame == .server { metrics.lostSettlements.add(UInt64(batch.dropLeaseless())) }
+        if batch.count > 0 { keep(batch, key) }
+    }
+
+    private func keep(_ batch: SettlementBatch, _ key: LeaseKey) {
+        late.add(batch, key)
+        scheduleLate()
+    }
+
+    /// While Redis is out this comes to nothing; the next connection sends what waits.
+    private func scheduleLate() {
+        guard !isLateDue else { return }
+        isLateDue = true
+        _ = reactor.schedule(after: Self.latePause) { [weak self] in
+            self?.isLateDue = false
+            self?.sendNextLate()
         }
     }
 
     /// One at a time: a thousand at once would take Redis longer than other requests may wait.
     private func sendNextLate() {
-        guard let connection, connection.state == .ready,
-            case .admitted(let generation) = node.breaker.admits(now: now),
-            let (app, batch) = late.next()
+        guard !isSendingLate, let connection, connection.state == .ready,
+            let generation = node.breaker.closedCallGeneration,
+            let (key, batch) = late.next()
         else { return }
+        isSendingLate = true
         metrics.lateSettlements.add(UInt64(batch.count))
-        evaluate(batch.call(app: app, holder: holder), on: connection) { [self] result in
-            if case .failure(let failure) = result {
+        evaluate(batch.call(app: key.app, holder: holder(key.life)), on: connection) { [self] result in
+            isSendingLate = false
+            switch result {
+            case .success: seen.noteSettled(app: key.app, batch)
+            case .failure(let failure):
                 note(failure, generation: generation)
-                retry(batch, app, after: failure)
+                retry(batch, key, after: failure)
                 guard failure.fault.blame == .key else { return }
             }
             sendNextLate()
@@ -221,19 +268,50 @@ final class LimitGate {
 
     // MARK: Leases
 
-    private func renew(_ app: [UInt8]) {
-        guard let connection, connection.state == .ready, case .admitted(let generation) = node.breaker.admits(now: now)
-        else { return }
-        evaluate(RenewScript.call(app: app, holder: holder), on: connection) { [self] result in
-            switch result {
-            case .success(let reply):
-                guard let integers = reply.integers else { return note(.protocolError, generation: generation) }
-                do throws(LimitsError) {
-                    metrics.leasesReturned.add(UInt64(try RenewScript.outcome(of: integers).returned))
-                } catch {
-                    note(.protocolError, generation: generation)
+    private func renew(_ key: LeaseKey, _ done: @escaping (_ isRenewed: Bool) -> Void) {
+        guard let connection, connection.state == .ready, let generation = node.breaker.closedCallGeneration
+        else { return done(false) }
+        let closedBefore = leases?.closedCount(of: key)
+        let settling = settlements[key]?.count ?? 0
+        let isComparable = late.isEmpty && !isSendingLate
+        evaluate(RenewScript.call(app: key.app, holder: holder(key.life)), on: connection) { [self] result in
+            switch Self.renewal(result) {
+            case .success(let (open, returned)):
+                if isComparable, late.isEmpty, !isSendingLate, let closedBefore {
+                    compare(key, openInRedis: open, closedBefore: closedBefore, settling: settling)
                 }
-            case .failure(let failure): note(failure, generation: generation)
+                metrics.leasesReturned.add(UInt64(returned))
+                // A dead node held more: all of it is to be back within ten seconds.
+                guard returned < Self.fullReturn else { return renew(key, done) }
+                done(true)
+            case .failure(let failure):
+                note(failure, generation: generation)
+                done(false)
+            }
+        }
+    }
+
+    /// Under a new name this gate renews what is open under the old one only until that has ended; then the old lease
+    /// lapses, and what nobody will close goes back with it.
+    private func compare(_ key: LeaseKey, openInRedis: Int, closedBefore: Int, settling: Int) {
+        guard
+            leases?.isLeaking(key, openInRedis: openInRedis, closedBefore: closedBefore, settling: settling) == true,
+            key.life == life
+        else { return }
+        life &+= 1
+        holder = Self.holder(name, life)
+        node.warn("redis holds reservations open that this node has closed: their lease is left to lapse")
+    }
+
+    private static func renewal(_ result: Result<RedisReply, RedisFailure>) -> Result<
+        (open: Int, returned: Int), RedisFailure
+    > {
+        result.flatMap { reply in
+            guard let integers = reply.integers else { return .failure(.protocolError) }
+            do throws(LimitsError) {
+                return .success(try RenewScript.outcome(of: integers))
+            } catch {
+                return .failure(.protocolError)
             }
         }
     }
@@ -275,7 +353,7 @@ final class LimitGate {
             _ = reactor.schedule(after: .zero) { [weak self] in self?.catchUp() }
         case .waiting(let failure):
             defer { wasReady = false }
-            guard !wasReady, case .admitted(let generation) = node.breaker.admits(now: now) else { return }
+            guard !wasReady, let generation = node.breaker.closedCallGeneration else { return }
             note(failure, generation: generation)
         case .closed: wasReady = false
         case .connecting: break
@@ -287,8 +365,7 @@ final class LimitGate {
     }
 
     private func catchUp() {
-        // After so long a silence others may have given back what this gate held.
-        if leases?.renewAll() == true { seen.forgetCharges() }
+        leases?.renewAll()
         sendNextLate()
     }
 
@@ -302,6 +379,17 @@ struct HeldReservation: Sendable {
     let claims: [LimitClaim]
     let states: [LimitState]
     let origin: LimitGate.Origin
+}
+
+extension RedisFailure {
+    /// Whether the command may have been carried out all the same.
+    fileprivate var leavesDoubt: Bool {
+        switch self {
+        case .deadline, .connectionLost, .protocolError: true
+        // An error in place of an answer, and nothing charged; or nothing sent.
+        case .server, .notConnected, .tooManyCommands: false
+        }
+    }
 }
 
 extension RedisReply {

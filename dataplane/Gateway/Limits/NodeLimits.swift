@@ -31,8 +31,8 @@ final class NodeLimits: Sendable {
     private let logger: Logger
     private let local = Mutex(LocalLimiter())
     private let tables = Mutex<[SeenTable]>([])
-    /// Grows when Redis goes.
-    private let outage = Atomic<UInt64>(0)
+    /// What the keeper put into counters.
+    private let merged = Mutex(SeenCounters())
     /// Redis's clock less the monotonic one, milliseconds; 0 before the first answer.
     private let clockOffset = Atomic<Int64>(0)
     private let lastWarning = Atomic<UInt64>(0)
@@ -52,7 +52,6 @@ final class NodeLimits: Sendable {
                 return wasClosed != isClosed
             }
             guard isNews else { return }
-            if !isClosed { outage.wrappingAdd(1, ordering: .relaxed) }
             tellOfChange(isClosed: isClosed)
         }
     }
@@ -79,8 +78,7 @@ final class NodeLimits: Sendable {
         let offset = clockOffset.load(ordering: .relaxed)
         return LocalLimiter.Moment(
             now: offset == 0 ? WallClock.milliseconds : Self.monotonicMilliseconds + offset,
-            place: liveNodes.place,
-            outage: outage.load(ordering: .relaxed)
+            place: liveNodes.place
         )
     }
 
@@ -116,23 +114,27 @@ final class NodeLimits: Sendable {
             return (corrections, local.hasUnmerged)
         }
         if hasUnmerged, asksRedis { askForMerge() }
+        if !corrections.isEmpty {
+            merged.withLock { merged in
+                for correction in corrections { merged.noteCorrection(app: app, correction) }
+            }
+        }
         return corrections
     }
 
-    /// A request that Redis admitted has ended while it is out: its place may be given again here.
-    func noteEnd(app: [UInt8], claims: [LimitClaim], states: [LimitState]) {
-        let (moment, seen) = (moment, seenTables)
-        for (claim, state) in zip(claims, states) where claim.algorithm == .concurrency && !state.isOver {
-            local.withLock { $0.noteEnd(app: app, claim, isShared: state.isShared, at: moment, seen: seen) }
-        }
-    }
-
-    /// Redis has forgotten what a worker had put into a counter: put it there again, with what the others had.
-    func owe(app: [UInt8], _ claim: LimitClaim, windowID: Int64, amount: Int64, except table: SeenTable) {
+    /// A counter in Redis lacks so much of what a worker had put into it, so it has no room for what the others and the
+    /// keeper had put there: all that is put there again.
+    func owe(app: [UInt8], _ claim: LimitClaim, _ state: LimitState, shortfall: Int64, except table: SeenTable) {
         let moment = moment
+        let (isShared, windowID) = (state.isShared, state.windowID)
         let others = tables.withLock { $0 }.filter { $0 !== table }
-        let amount = others.reduce(amount) { $0 + $1.takeCharges(app: app, claim, windowID: windowID) }
-        local.withLock { $0.owe(app: app, claim, windowID: windowID, amount: amount, at: moment) }
+        var amount = merged.withLock { $0.takeCharges(app: app, claim, isShared: isShared, windowID: windowID) }
+        amount += others.reduce(shortfall) {
+            $0 + $1.takeCharges(app: app, claim, isShared: isShared, windowID: windowID)
+        }
+        local.withLock {
+            $0.owe(app: app, claim, isShared: isShared, windowID: windowID, amount: amount, at: moment)
+        }
         askForMerge()
         warn("a counter in redis is lower than what this node put into it: it was flushed, evicted or failed over")
     }
@@ -170,7 +172,19 @@ final class NodeLimits: Sendable {
     }
 
     /// Redis has the batch, or never will.
-    func finish(_ batch: MergeBatch) { local.withLock { $0.finish(batch) } }
+    ///
+    /// - Parameters:
+    ///   - batch: the batch.
+    ///   - isMerged: it has all of it.
+    func finish(_ batch: MergeBatch, isMerged: Bool) {
+        let now = moment.now
+        if isMerged {
+            merged.withLock { merged in
+                for use in batch.uses { merged.noteMerged(app: batch.app, use, now: now) }
+            }
+        }
+        local.withLock { $0.finish(batch, now: now) }
+    }
 
     /// Forgets what says nothing any more.
     func sweep() {
@@ -206,18 +220,22 @@ final class SeenTable: Sendable {
         }
     }
 
-    /// Notes charges that are about to be lowered.
-    func note(app: [UInt8], _ charges: [SettledCharge]) {
+    /// Notes charges of which some are about to be given back.
+    func noteEnd(app: [UInt8], _ charges: [SettledCharge]) {
         table.withLock { table in
-            for charge in charges { table.note(app: app, charge) }
+            for charge in charges { table.noteEnd(app: app, charge) }
+        }
+    }
+
+    /// Notes what Redis has settled.
+    func noteSettled(app: [UInt8], _ batch: SettlementBatch) {
+        table.withLock { table in
+            for (charge, used) in batch.charged { table.noteSettled(app: app, charge, used: used) }
         }
     }
 
     /// Takes out what this worker put into a counter.
-    func takeCharges(app: [UInt8], _ claim: LimitClaim, windowID: Int64) -> Int64 {
-        table.withLock { $0.takeCharges(app: app, claim, windowID: windowID) }
+    func takeCharges(app: [UInt8], _ claim: LimitClaim, isShared: Bool, windowID: Int64) -> Int64 {
+        table.withLock { $0.takeCharges(app: app, claim, isShared: isShared, windowID: windowID) }
     }
-
-    /// Forgets what this worker put in.
-    func forgetCharges() { table.withLock { $0.forgetCharges() } }
 }

@@ -229,11 +229,11 @@ private final class RedisKeeperCore {
             switch result {
             case .success:
                 metrics.mergedUses.add(UInt64(next.batch.uses.count))
-                node.finish(next.batch)
+                node.finish(next.batch, isMerged: true)
             case .failure(let failure) where failure.fault.blame == .key:
                 // The other counters of the batch were charged; this one nobody can count in.
                 metrics.count(failure.fault)
-                node.finish(next.batch)
+                node.finish(next.batch, isMerged: false)
             case .failure(let failure):
                 unanswered.append(next)
                 mergeFailure = failure.fault

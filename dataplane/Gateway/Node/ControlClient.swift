@@ -16,6 +16,12 @@ final class ControlClient {
         case failure(String)
     }
 
+    /// A call on its way, for `cancel`.
+    struct Call {
+        fileprivate let transfer: Transfer
+        fileprivate let generation: UInt64
+    }
+
     private static let maxAnswerBytes = 64 << 10
     private static let connectTimeout: Duration = .seconds(2)
     private static let idleTimeout: Duration = .seconds(5)
@@ -58,7 +64,7 @@ final class ControlClient {
         canary: String?,
         waitSeconds: Int?,
         _ done: @escaping (Answer, _ notice: [UInt8]?) -> Void
-    ) -> Transfer? {
+    ) -> Call? {
         var headers: [String] = []
         if let known {
             let suffix = canary.map { "-\($0)" } ?? ""
@@ -116,6 +122,12 @@ final class ControlClient {
     /// Ends all calls; none is answered any more.
     func shutDown() { client.shutDown() }
 
+    /// Ends a call that is of no use any more, without an answer; if it was the breaker's probe, the next one is.
+    func cancel(_ call: Call) {
+        call.transfer.cancel()
+        breaker.abandoned(generation: call.generation, now: reactor.now.sinceOrigin)
+    }
+
     /// Sends a call unless the breaker is open.
     private func start(
         _ method: HTTPClientRequest.Method,
@@ -126,7 +138,7 @@ final class ControlClient {
         within: Duration,
         onHead: @escaping (ResponseHead) -> Void = { _ in },
         _ done: @escaping (Answer) -> Void
-    ) -> Transfer? {
+    ) -> Call? {
         let generation: UInt64
         switch breaker.admits(now: reactor.now.sinceOrigin) {
         case .admitted(let admitted), .probe(let admitted): generation = admitted
@@ -135,8 +147,15 @@ final class ControlClient {
             _ = reactor.schedule(after: .zero) { done(.failure("the control plane's breaker is open")) }
             return nil
         }
-        return send(method, path, headers: headers, body: body, maxBytes: maxBytes, within: within, onHead: onHead) {
-            [reactor, breaker] answer in
+        let transfer = send(
+            method,
+            path,
+            headers: headers,
+            body: body,
+            maxBytes: maxBytes,
+            within: within,
+            onHead: onHead
+        ) { [reactor, breaker] answer in
             let now = reactor.now.sinceOrigin
             switch answer {
             // One of 4xx speaks of the call, not of the control plane.
@@ -147,6 +166,7 @@ final class ControlClient {
             }
             done(answer)
         }
+        return Call(transfer: transfer, generation: generation)
     }
 
     private func send(

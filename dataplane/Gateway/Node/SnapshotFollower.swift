@@ -14,7 +14,7 @@ import Snapshot
 final class SnapshotFollower {
     private enum Poll {
         case none
-        case inFlight(Transfer?, isLong: Bool, known: SnapshotIdentity?, since: MonotonicTime)
+        case inFlight(ControlClient.Call?, isLong: Bool, known: SnapshotIdentity?, since: MonotonicTime)
         case waiting(ReactorTimer)
     }
 
@@ -244,12 +244,12 @@ final class SnapshotFollower {
         shared.update { $0.polls += 1 }
         lastPolled = reactor.now
         let known = taker.enforced
-        let transfer = control.manifest(
+        let call = control.manifest(
             known: known,
             canary: taker.enforcedCanary,
             waitSeconds: isLong && known != nil ? timing.pollSeconds : nil
         ) { [weak self] answer, notice in self?.polled(answer, notice) }
-        poll = .inFlight(transfer, isLong: isLong, known: known, since: reactor.now)
+        poll = .inFlight(call, isLong: isLong, known: known, since: reactor.now)
     }
 
     private func polled(_ answer: ControlClient.Answer, _ notice: [UInt8]?) {
@@ -307,7 +307,7 @@ final class SnapshotFollower {
     private func endPoll() {
         switch poll {
         case .none: break
-        case .inFlight(let transfer, _, _, _): transfer?.cancel()
+        case .inFlight(let call, _, _, _): if let call { control.cancel(call) }
         case .waiting(let timer): reactor.cancel(timer)
         }
         poll = .none
