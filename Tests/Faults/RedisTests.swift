@@ -29,7 +29,7 @@ extension Faults {
             #expect(admitted > limit / 2, "the limit was not even used")
             #expect(admitted <= limit + limit / system.nodes.count, "over the limit and one share")
             if how == "killed" { try await process.start() } else { await process.process?.send(SIGCONT) }
-            try await system.requireExact(.seconds(3))
+            try await system.requireExact()
             let history = await load.stop()
             system.expectUnharmed(history)
             #expect(history.of(free.id).allSatisfy { $0.isServed })
@@ -58,7 +58,7 @@ extension Faults {
             #expect(during.0 - before.0 <= most, "connects to a black hole")
             #expect(during.1 - before.1 <= most, "connects to a black hole")
             for link in system.redisLinks { try await link.heal() }  // and the held replies come after all
-            try await system.requireExact(.seconds(3))
+            try await system.requireExact()
             system.expectUnharmed(await load.stop())
             try await system.mend()
         }
@@ -76,7 +76,7 @@ extension Faults {
             let local = "weir_ratelimit_local_decisions_total"
             #expect(after.sum(local) > before.sum(local))
             for link in system.redisLinks { try await link.heal() }
-            try await system.requireExact(.seconds(3))
+            try await system.requireExact()
             system.expectUnharmed(await load.stop())
             try await system.mend()
         }
@@ -133,7 +133,7 @@ extension Faults {
             #expect(after.value("weir_redis_errors_total") != nil, "errors are counted by class")
             #expect(limited.servedCount <= limit + limit / system.nodes.count, "over the limit and one share")
             for command in fault.lift { try await issue(command) }
-            try await system.requireExact(.seconds(3))
+            try await system.requireExact()
             let history = await load.stop()
             system.expectUnharmed(history)
             #expect(history.of(free.id).allSatisfy { $0.isServed })
@@ -193,7 +193,7 @@ extension Faults {
             await pause(for: .seconds(2 * FaultSystem.stretch))
             for node in system.nodes.indices { #expect(await system.readiness(port: system.nodes[node]) == 200) }
             for link in system.redisLinks { try await link.heal() }
-            try await system.requireExact(.seconds(5))
+            try await system.requireExact()
             let history = await load.stop()
             system.expectUnharmed(history)
             #expect(history.of(free.id).allSatisfy { $0.isServed })
@@ -231,7 +231,7 @@ extension Faults {
             let accepted = try await system.redisLinks[0].acceptedCount() - before.0
             // Each recovery opens the connections a node holds, and a probe or two.
             #expect(accepted <= rounds * (before.1 + 2), "\(accepted) connects in \(rounds) flaps")
-            try await system.requireExact(.seconds(3))
+            try await system.requireExact()
             system.expectUnharmed(await load.stop())
             await expectSoon("as many connections as before", within: .seconds(3)) {
                 try await system.redisLinks[0].openCount() <= before.1

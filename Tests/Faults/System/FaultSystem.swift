@@ -207,7 +207,8 @@ final class FaultSystem: Sendable {
     /// Waits until every node asks Redis for limits again.
     ///
     /// Whether each request is decided there is another question: on a busy machine a deadline of 10 ms is missed now
-    /// and then without any fault.
+    /// and then without any fault. Such a miss is a relapse to the breaker, which then wants good answers for up to 10 s;
+    /// without one it closes within a second (weir-measure outage).
     func requireExact(_ deadline: Duration = .seconds(25)) async throws {
         let probe = try await makeApp([.perMonth(1_000_000)])
         for node in nodes.indices {
