@@ -86,7 +86,10 @@ extension Faults {
             for node in system.nodes.indices {
                 // A link that was slow for less than a second is a relapse to the breaker: Redis must then answer in time
                 // for up to 10 s in a row. All else is back within 5 s.
-                #expect(await system.returns(node, probe, within: .seconds(20)), "node \(node) stays off Redis, \(told)")
+                #expect(
+                    await system.returns(node, probe, within: .seconds(20)),
+                    "node \(node) stays off Redis, \(told)"
+                )
             }
             let whole = load.now
             #expect(whole - restored < .seconds(25), "whole again after \(whole - restored), \(told)")
