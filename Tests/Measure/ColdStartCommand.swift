@@ -15,14 +15,7 @@ struct ColdStartCommand: AsyncParsableCommand {
     @Option(help: "Starts.") var rounds = 20
 
     func run() async throws {
-        let rig = try await Rig.start(nodes: 1)
-        do {
-            try await measure(rig)
-        } catch {
-            await rig.stop()
-            throw error
-        }
-        await rig.stop()
+        try await Rig.run(nodes: 1) { rig in try await measure(rig) }
     }
 
     private func measure(_ rig: Rig) async throws {

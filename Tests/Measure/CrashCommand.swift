@@ -17,14 +17,7 @@ struct CrashCommand: AsyncParsableCommand {
 
     func run() async throws {
         for round in 1...rounds {
-            let rig = try await Rig.start(nodes: 2, eventDelayMilliseconds: 20_000)
-            do {
-                try await measure(rig, round)
-            } catch {
-                await rig.stop()
-                throw error
-            }
-            await rig.stop()
+            try await Rig.run(nodes: 2, eventDelayMilliseconds: 20_000) { rig in try await measure(rig, round) }
         }
     }
 

@@ -17,19 +17,14 @@ struct LimitsCommand: AsyncParsableCommand {
     @Flag(help: "Only the window in which Redis is killed.") var onlyOutage = false
 
     func run() async throws {
-        let rig = try await Rig.start(nodes: nodes)
-        do {
+        try await Rig.run(nodes: nodes) { rig in
             if !onlyOutage {
                 try await exact(rig, limit: 1, windowSeconds: 1, perSecond: 800)
                 try await exact(rig, limit: 100, windowSeconds: 1, perSecond: 800)
                 try await exact(rig, limit: 10_000, windowSeconds: 10, perSecond: 1_500)
             }
             for limit in [1, 100, 10_000] as [Int64] { try await outage(rig, limit: limit) }
-        } catch {
-            await rig.stop()
-            throw error
         }
-        await rig.stop()
     }
 
     private func app(_ rig: Rig, limit: Int64, windowSeconds: Int) async throws -> RigApp {

@@ -19,16 +19,11 @@ struct OutageCommand: AsyncParsableCommand {
     private enum Fault: String, CaseIterable { case killed, stopped }
 
     func run() async throws {
-        let rig = try await Rig.start(nodes: nodes)
-        do {
+        try await Rig.run(nodes: nodes) { rig in
             for round in 1...rounds {
                 for fault in Fault.allCases { try await measure(rig, fault, round) }
             }
-        } catch {
-            await rig.stop()
-            throw error
         }
-        await rig.stop()
     }
 
     private func measure(_ rig: Rig, _ fault: Fault, _ round: Int) async throws {

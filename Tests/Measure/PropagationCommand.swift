@@ -19,14 +19,7 @@ struct PropagationCommand: AsyncParsableCommand {
     @Option(help: "Requests a second meanwhile.") var rate = 1_000.0
 
     func run() async throws {
-        let rig = try await Rig.start(nodes: nodes)
-        do {
-            try await measure(rig)
-        } catch {
-            await rig.stop()
-            throw error
-        }
-        await rig.stop()
+        try await Rig.run(nodes: nodes) { rig in try await measure(rig) }
     }
 
     private func measure(_ rig: Rig) async throws {

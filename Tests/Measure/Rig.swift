@@ -13,7 +13,23 @@ final class Rig: Sendable {
 
     var admin: AdminClient { fleet.admin }
 
-    static func start(nodes: Int, eventDelayMilliseconds: Int = 0, arguments: [String] = []) async throws -> Rig {
+    /// Measures on a fleet that is stopped afterwards, whatever became of it.
+    static func run(
+        nodes: Int,
+        eventDelayMilliseconds: Int = 0,
+        _ measure: (Rig) async throws -> Void
+    ) async throws {
+        let rig = try await start(nodes: nodes, eventDelayMilliseconds: eventDelayMilliseconds)
+        do {
+            try await measure(rig)
+        } catch {
+            await rig.stop()
+            throw error
+        }
+        await rig.stop()
+    }
+
+    private static func start(nodes: Int, eventDelayMilliseconds: Int = 0) async throws -> Rig {
         let directory = try TemporaryDirectory(prefix: "weir-measure")
         let programs = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
             .deletingLastPathComponent().path
@@ -49,7 +65,7 @@ final class Rig: Sendable {
             isDurable: false,
             restarts: nil
         )
-        plan.gatewayArguments = ["--workers", "1"] + arguments
+        plan.gatewayArguments = ["--workers", "1"]
         let fleet = try Fleet(plan)
         let rig = Rig(fleet, upstream, ports, directory)
         do {

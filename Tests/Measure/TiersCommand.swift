@@ -16,14 +16,7 @@ struct TiersCommand: AsyncParsableCommand {
     @Option(help: "Changes a second.") var changes = 2.0
 
     func run() async throws {
-        let rig = try await Rig.start(nodes: nodes)
-        do {
-            try await measure(rig)
-        } catch {
-            await rig.stop()
-            throw error
-        }
-        await rig.stop()
+        try await Rig.run(nodes: nodes) { rig in try await measure(rig) }
     }
 
     private func measure(_ rig: Rig) async throws {
