@@ -32,8 +32,6 @@ final class LimitGate {
     private static let mailboxCapacity = 1_024
     /// What could not be settled waits so long while Redis is in use.
     private static let latePause = Duration.milliseconds(50)
-    /// A renewal that gave back as much as one call does, less the entry without a name: there is more.
-    private static let fullReturn = 199
 
     private let reactor: Reactor
     private let node: NodeLimits
@@ -282,7 +280,7 @@ final class LimitGate {
                 }
                 metrics.leasesReturned.add(UInt64(returned))
                 // A dead node held more: all of it is to be back within ten seconds.
-                guard returned < Self.fullReturn else { return renew(key, done) }
+                guard returned < RenewScript.mostReturned else { return renew(key, done) }
                 done(true)
             case .failure(let failure):
                 note(failure, generation: generation)
