@@ -46,6 +46,8 @@ let nio: [Target.Dependency] = [
 ]
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 
 let package = Package(
@@ -66,6 +68,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.9.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.3"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),  // tests only: reads schemas/openapi.yaml
     ],
     targets: [
@@ -74,6 +79,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
         // RE2 speaks C++; this is the C side of it.
         .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
@@ -112,9 +118,22 @@ let package = Package(
                 .embedInCode("Resources/token_limit.schema.json"),
             ]
         ),
-        library("Snapshot", ["Codec", "Policy", "Secrets", "Tokens"]),
+        library("Snapshot", ["Codec", "LLMWire", "Policy", "Secrets", "Tokens"]),
         library("Ledger", ["Codec"]),
-        library("Telemetry", [logging]),
+        library("Telemetry", [logging, metrics, tracing]),
+        // Generated, so not by our rules.
+        .target(
+            name: "OTLPMessages",
+            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["make_messages.py"]
+        ),
+        library(
+            "OTLP",
+            [
+                "CZlib", "OTLPMessages", "Reactor", "Secrets", "Telemetry", logging, metrics, tracing,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]
+        ),
         library("Stack", ["CLinux", "Secrets"]),
 
         // The two programs and the command line.
@@ -126,18 +145,22 @@ let package = Package(
                 "Telemetry", "Tokens", logging,
             ] + nio
         ),
-        program("weir-gateway", path: "dataplane/weir-gateway", ["Gateway", "Telemetry", arguments, logging]),
+        program("weir-gateway", path: "dataplane/weir-gateway", ["Gateway", "OTLP", "Telemetry", arguments, logging]),
         library(
             "ControlPlane",
             path: "controlplane/ControlPlane",
             [
-                "Codec", "LLMWire", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Telemetry",
+                "Codec", "LLMWire", "Ledger", "Limits", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot",
+                "Telemetry",
+                "Tokens",
                 hummingbird, logging, .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [
                 .embedInCode("Resources/migration_0001.sql"), .embedInCode("Resources/migration_0002.sql"),
                 .embedInCode("Resources/migration_0003.sql"), .embedInCode("Resources/migration_0004.sql"),
+                .embedInCode("Resources/migration_0005.sql"), .embedInCode("Resources/migration_0006.sql"),
+                .embedInCode("Resources/migration_0007.sql"),
                 .embedInCode("Resources/openapi.yaml"),
                 .embedInCode("Resources/publish.lua"), .embedInCode("Resources/announce.lua"),
             ]
@@ -145,13 +168,15 @@ let package = Package(
         program(
             "weir-control",
             path: "controlplane/weir-control",
-            ["ControlPlane", "Secrets", "Telemetry", arguments, logging]
+            ["ControlPlane", "OTLP", "Secrets", "Telemetry", arguments, logging]
         ),
         program(
             "weir",
             path: "Sources/weir",
             [
-                "CEL", "Policy", "Secrets", "Snapshot", "Stack", "Telemetry", "Tokens", arguments, hummingbird, logging,
+                "CEL", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", "Tokens", arguments,
+                hummingbird,
+                logging,
             ]
         ),
 
@@ -159,11 +184,20 @@ let package = Package(
             "ControlPlaneTests",
             [
                 "Codec", "ControlPlane", "Ledger", "Policy", "Postgres", "Reactor", "Secrets", "Snapshot", "Stack",
-                logging,
+                "Telemetry", logging,
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
-        tests("TelemetryTests", ["Secrets", "Telemetry", logging]),
+        tests("TelemetryTests", ["AllocationCounter", "Secrets", "Telemetry", logging, metrics, tracing]),
+        // A collector for tests, in Python.
+        .target(
+            name: "OTLPReceiver",
+            dependencies: ["Stack"],
+            path: "Tests/OTLPReceiver",
+            exclude: ["receiver.py"],
+            swiftSettings: strict
+        ),
+        tests("OTLPTests", ["OTLP", "OTLPReceiver", "Secrets", "Stack", "Telemetry", logging]),
         tests(
             "NodeTests",
             ["Gateway", "Ledger", "Limits", "Policy", "Reactor", "Secrets", "Snapshot", "Stack", "Telemetry", logging]
@@ -183,10 +217,11 @@ let package = Package(
         tests("LLMWireTests", ["LLMWire"]),
         tests("TokensTests", ["AllocationCounter", "Codec", "LLMWire", "Tokens"]),
         tests("TidyTests", []),
+        tests("OperationsTests", ["Stack"]),
         .testTarget(
             name: "EndToEnd",
             // Started by path: the programs are dependencies only so that they are built first.
-            dependencies: ["LLMWire", "Stack", "Tokens", "weir", "weir-control", "weir-gateway"],
+            dependencies: ["LLMWire", "OTLPReceiver", "Stack", "Tokens", "weir", "weir-control", "weir-gateway"],
             exclude: ["sdk_openai.py", "sdk_anthropic.py"],
             swiftSettings: strict
         ),

@@ -208,6 +208,18 @@ public struct Breaker: Sendable {
         state == .halfOpen ? succeeded(generation: generation, now: now) : .none
     }
 
+    /// Closes it, as new: nobody uses the dependency any more, so nobody would find out that it is back.
+    ///
+    /// - Returns: `resume` when it was not closed.
+    public mutating func forget() -> Action {
+        let wasClosed = state == .closed
+        state = .closed
+        generation += 1
+        (failures, trips, relapses, successfulProbes, failedProbes) = (0, 0, 0, 0, 0)
+        (closedSince, wasOutage) = (nil, false)
+        return wasClosed ? .none : .resume
+    }
+
     private mutating func trip(now: Duration) -> Action {
         if state == .closed { noteTripFromClosed(now: now) } else { noteFailedProbe() }
         let until = now + backoff()

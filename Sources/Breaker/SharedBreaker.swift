@@ -121,6 +121,15 @@ public final class SharedBreaker: Sendable {
         }
     }
 
+    /// Closes it, as new: the dependency is not used any more.
+    public func forget(now: Duration) {
+        _ = change { state in
+            let action = state.breaker.forget()
+            noteSuccess(action, &state, now: now)
+            return action
+        }
+    }
+
     private func noteSuccess(_ action: Breaker.Action, _ state: inout State, now: Duration) {
         guard case .resume = action else { return }
         state.closed += 1

@@ -100,7 +100,10 @@ public struct ProviderError: Sendable, Equatable {
         }
     }
 
-    /// `retry-after-ms` wins over `retry-after`; a date is not read, since clocks differ.
+    /// What the headers ask to wait.
+    ///
+    /// `retry-after-ms` wins over `retry-after`, which as a date counts from the answer's own `date`, since clocks
+    /// differ; without that it says nothing.
     private static func wait(_ headers: [(name: String, value: String)]) -> Int? {
         func value(_ name: String) -> [UInt8]? {
             headers.first { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == name }.map {
@@ -108,14 +111,19 @@ public struct ProviderError: Sendable, Equatable {
             }
         }
         if let text = value("retry-after-ms"), let wait = milliseconds(text, perUnit: 1) { return wait }
-        if let text = value("retry-after"), let wait = milliseconds(text, perUnit: 1_000) { return wait }
-        return nil
+        guard let text = value("retry-after") else { return nil }
+        if let wait = milliseconds(text, perUnit: 1_000) { return wait }
+        guard let until = HTTPDate.seconds(text), let now = value("date").flatMap(HTTPDate.seconds) else { return nil }
+        return min(max(until - now, 0) * 1_000, longestWait)
     }
+
+    /// In milliseconds: a day.
+    private static let longestWait = 86_400_000
 
     /// Reads a decimal number that is not negative.
     static func milliseconds(_ text: [UInt8], perUnit unit: Int) -> Int? {
         guard !text.isEmpty, text.count <= 20 else { return nil }
-        let longest = 86_400_000
+        let longest = longestWait
         var micro = 0  // millionths of the unit
         var decimals = -1
         for byte in text {

@@ -16,7 +16,8 @@ public struct UsageBatch: Sendable, Equatable {
     public static let maxIDBytes = 128
 
     private static let magic: [UInt8] = Array("WEIRUSE".utf8)
-    private static let format: UInt8 = 1
+    /// What is written, and the oldest that is read: control planes are rolled out before the nodes that write.
+    private static let format: UInt8 = 2, oldestFormat: UInt8 = 1
 
     /// The node that answered the requests.
     public let nodeID: String
@@ -65,9 +66,9 @@ public struct UsageBatch: Sendable, Equatable {
         guard bytes.count <= maxBytes else { throw CodecError(.tooLong, offset: 0) }
         guard bytes.count >= magic.count + 1 + 4 else { throw CodecError(.truncated, offset: 0) }
         var reader = ByteReader(bytes)
-        guard try reader.raw(count: magic.count) == magic, try reader.u8() == format else {
-            throw CodecError(.invalid, offset: 0)
-        }
+        guard try reader.raw(count: magic.count) == magic else { throw CodecError(.invalid, offset: 0) }
+        let format = try reader.u8()
+        guard (oldestFormat...Self.format).contains(format) else { throw CodecError(.invalid, offset: 0) }
         let checksumOffset = bytes.count - 4
         var trailer = ByteReader(bytes, from: checksumOffset)
         guard try trailer.u32() == CRC32C.checksum(bytes.span.extracting(0..<checksumOffset)) else {
@@ -81,7 +82,7 @@ public struct UsageBatch: Sendable, Equatable {
         var last: UInt64?
         for _ in 0..<count {
             let start = reader.offset
-            let record = try UsageRecord(from: &reader)
+            let record = try UsageRecord(from: &reader, format: format)
             // Out of order or twice: the identity would not be one.
             if let last, record.sequence <= last { throw CodecError(.invalid, offset: start) }
             last = record.sequence

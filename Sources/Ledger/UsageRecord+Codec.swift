@@ -15,6 +15,7 @@ extension UsageRecord {
             + (reason?.utf8.count ?? 0)
         // Nine lengths of two bytes at most, fifteen varints of ten, six single bytes.
         return min(texts, Self.maxRequestIDBytes + 8 * Self.maxTextBytes) + 9 * 2 + 15 * 10 + 6
+            + 3 + min(explanation?.utf8.count ?? 0, Self.maxExplanationBytes)
     }
 
     func write(to writer: inout ByteWriter) {
@@ -46,9 +47,18 @@ extension UsageRecord {
         Self.write(refusedBy, to: &writer)
         Self.write(reason, to: &writer)
         writer.write(varint: snapshotVersion)
+        let explanation = explanation.flatMap { Self.isExplanation($0) ? $0 : nil }
+        writer.write(bool: explanation != nil)
+        if let explanation { writer.write(string: explanation) }
     }
 
-    init(from reader: inout ByteReader) throws(CodecError) {
+    /// Cut short it would not be JSON any more.
+    private static func isExplanation(_ text: String) -> Bool {
+        text.utf8.count <= maxExplanationBytes && !text.utf8.contains(0)
+    }
+
+    /// Reads what a format of batches has of it.
+    init(from reader: inout ByteReader, format: UInt8) throws(CodecError) {
         sequence = try reader.varint()
         requestID = try Self.text(from: &reader, maxBytes: Self.maxRequestIDBytes)
         startedAt = try Self.figure(from: &reader, max: Self.maxMilliseconds)
@@ -83,6 +93,8 @@ extension UsageRecord {
         refusedBy = try reader.bool() ? Self.text(from: &reader, maxBytes: Self.maxTextBytes) : nil
         reason = try reader.bool() ? Self.text(from: &reader, maxBytes: Self.maxTextBytes) : nil
         snapshotVersion = try reader.varint()
+        let isExplained = format > 1 ? try reader.bool() : false
+        explanation = isExplained ? try Self.text(from: &reader, maxBytes: Self.maxExplanationBytes) : nil
     }
 
     /// Below 0 becomes 0: no odd report may ever credit a limit or a bill.

@@ -20,6 +20,18 @@ public struct UsageRecord: Sendable, Equatable {
         case interrupted = 4
         /// A deadline of ours passed.
         case timedOut = 5
+
+        /// The word for it, in the API, in logs and in traces.
+        public var name: String {
+            switch self {
+            case .completed: "completed"
+            case .refused: "refused"
+            case .clientGone: "client_gone"
+            case .upstreamFailed: "upstream_failed"
+            case .interrupted: "interrupted"
+            case .timedOut: "timed_out"
+            }
+        }
     }
 
     /// Where the token figures come from.
@@ -36,6 +48,8 @@ public struct UsageRecord: Sendable, Equatable {
 
     /// The longest request id, in bytes of UTF-8.
     public static let maxRequestIDBytes = 128
+    /// The longest explanation, in bytes of UTF-8; a longer one is left out.
+    public static let maxExplanationBytes = 2_048
     /// The longest of the other texts, in bytes of UTF-8.
     public static let maxTextBytes = 256
     /// The largest token, byte or microsecond figure: far beyond any real one, and 2²³ of them still fit an `Int64`.
@@ -101,6 +115,8 @@ public struct UsageRecord: Sendable, Equatable {
     public var reason: String?
     /// The snapshot that decided.
     public var snapshotVersion: UInt64
+    /// JSON: what each rule said of a request that was refused; nil for others.
+    public var explanation: String?
 
     /// Makes a record; all that is not known when a request is refused early has a default.
     public init(
@@ -131,7 +147,8 @@ public struct UsageRecord: Sendable, Equatable {
         firstByteMicroseconds: Int64 = 0,
         refusedBy: String? = nil,
         reason: String? = nil,
-        snapshotVersion: UInt64 = 0
+        snapshotVersion: UInt64 = 0,
+        explanation: String? = nil
     ) {
         self.sequence = sequence
         self.requestID = requestID
@@ -161,5 +178,6 @@ public struct UsageRecord: Sendable, Equatable {
         self.refusedBy = refusedBy
         self.reason = reason
         self.snapshotVersion = snapshotVersion
+        self.explanation = explanation
     }
 }

@@ -29,14 +29,27 @@ public enum ReserveScript {
     public static func call(app: [UInt8], claims: [LimitClaim], holder: LeaseHolder, id: ReservationID) -> ScriptCall {
         let keys = CounterKeys(app: app)
         guard !isPlain(claims) else { return plainCall(keys, claims) }
-        let hasLease = needsLease(claims)
-        var names = hasLease ? [keys.leases, keys.openReservations(of: holder)] : []
+        return call(keys, claims, lease: needsLease(claims) ? (holder, id) : nil)
+    }
+
+    /// The call that charges without a lease, so that nothing of it can be returned.
+    static func leaselessCall(app: [UInt8], claims: [LimitClaim]) -> ScriptCall {
+        call(CounterKeys(app: app), claims, lease: nil)
+    }
+
+    private static func call(
+        _ keys: CounterKeys,
+        _ claims: [LimitClaim],
+        lease: (holder: LeaseHolder, id: ReservationID)?
+    ) -> ScriptCall {
+        let hasLease = lease != nil
+        var names = lease.map { [keys.leases, keys.openReservations(of: $0.holder)] } ?? []
         let isQuick =
             hasLease
             && claims.allSatisfy { claim in
                 (claim.algorithm == .fixedWindow || claim.algorithm == .concurrency) && claim.distinct == nil
             }
-        var arguments = hasLease ? [holder.name, id.name] : [[], []]
+        var arguments = lease.map { [$0.holder.name, $0.id.name] } ?? [[], []]
         arguments.append([isQuick ? UInt8(ascii: "1") : UInt8(ascii: "0")])
         for claim in claims {
             let window = claim.windowMilliseconds

@@ -8,6 +8,23 @@ public import Tokens
 public final class PromptMeter {
     private var counter = PromptCounter()
 
+    /// Who wants to know how long counting takes.
+    public struct Stopwatch {
+        /// Reads a clock, in nanoseconds.
+        let clock: () -> UInt64
+        /// Hears how long a count took, in nanoseconds.
+        let report: (UInt64) -> Void
+
+        /// Makes one of both.
+        public init(clock: @escaping () -> UInt64, report: @escaping (UInt64) -> Void) {
+            self.clock = clock
+            self.report = report
+        }
+    }
+
+    /// Times every count; nil for nobody.
+    public var stopwatch: Stopwatch?
+
     /// Makes a meter.
     public init() {}
 
@@ -20,6 +37,8 @@ public final class PromptMeter {
         _ model: ModelProfile,
         stoppingAfter limit: Int
     ) -> PromptCount? {
+        let start = stopwatch?.clock() ?? 0
+        defer { if let stopwatch { stopwatch.report(stopwatch.clock() &- start) } }
         do {
             let tokenizer = try Tokenizer.shared(model.encoding)
             return try counter.count(

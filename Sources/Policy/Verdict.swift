@@ -49,6 +49,14 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable {
     }
 }
 
+/// Who says whether a counted limit has room.
+public enum LimitDecider: String, Sendable {
+    /// The counters that all nodes share.
+    case redis
+    /// This node's share of the limit, while Redis is out.
+    case share
+}
+
 /// A refusal and the figures that explain it to the operator.
 public struct Refusal: Equatable, Sendable {
     /// Why.
@@ -73,14 +81,16 @@ public struct Refusal: Equatable, Sendable {
     /// - Parameters:
     ///   - claim: the claim that did not fit.
     ///   - state: where its counter stood.
-    public init(_ claim: LimitClaim, at state: LimitState) {
+    ///   - decider: whose counter it was. Of a share nobody counts what the limit as a whole has left, so `got` is nil.
+    public init(_ claim: LimitClaim, at state: LimitState, _ decider: LimitDecider = .redis) {
         let reason: RefusalReason =
             switch claim.unit {
             case .requests: .rateLimited
             case .tokens: .tokensLimited
             case .inFlight: .concurrencyLimited
             }
-        self.init(reason, limit: claim.capacity, got: claim.capacity - state.remaining + claim.cost)
+        let got = decider == .redis ? claim.capacity - state.remaining + claim.cost : nil
+        self.init(reason, limit: claim.capacity, got: got)
     }
 }
 

@@ -21,10 +21,11 @@ final class PoolCore {
     private let options: ConnectionOptions
     private(set) lazy var listener = Listener(reactor: reactor, options: options, configuration: configuration)
 
-    private var sessions: [ObjectIdentifier: Session] = [:]
+    private let gauges: PoolGauges
+    private var sessions: [ObjectIdentifier: Session] = [:] { didSet { gauges.set(open: sessions.count) } }
     private var connectingCount = 0
-    private var idle: [Session] = []
-    private var waiters: [UInt64: Waiter] = [:]
+    private var idle: [Session] = [] { didSet { gauges.set(idle: idle.count) } }
+    private var waiters: [UInt64: Waiter] = [:] { didSet { gauges.set(waiting: waiters.count) } }
     private var waiterOrder: [UInt64] = []  // may name waiters that are gone
     private var waiterHead = 0
     private var leases: [UInt64: Session] = [:]
@@ -32,7 +33,13 @@ final class PoolCore {
     private var isClosing = false
     private var closed: [() -> Void] = []
 
-    init(reactor: Reactor, configuration: PostgresConfiguration, options: ConnectionOptions) {
+    init(
+        reactor: Reactor,
+        configuration: PostgresConfiguration,
+        options: ConnectionOptions,
+        gauges: PoolGauges
+    ) {
+        self.gauges = gauges
         self.reactor = reactor
         self.configuration = configuration
         self.options = options
@@ -66,8 +73,13 @@ final class PoolCore {
     private func run(
         _ work: Operation.Work,
         on session: Session,
-        done: @escaping (Result<Answer, PostgresError>) -> Void
+        done whenDone: @escaping (Result<Answer, PostgresError>) -> Void
     ) {
+        let start = MonotonicTime.now
+        let done = { [unowned self] (outcome: Result<Answer, PostgresError>) in
+            observe(since: start, outcome.failureKind)
+            whenDone(outcome)
+        }
         guard case .script = work else {
             // A little more than the server's own bound, whose error is the better one and keeps the connection.
             let timeout = configuration.statementTimeout + Self.grace
@@ -84,6 +96,10 @@ final class PoolCore {
                 session.run(Operation(work: work, timeout: timeout, done: done))
             }
         )
+    }
+
+    private func observe(since start: MonotonicTime, _ failure: PostgresError.Kind?) {
+        configuration.onStatement?(MonotonicTime.now.nanoseconds &- start.nanoseconds, failure)
     }
 
     /// How much longer than the server's timeout we wait for its word.
@@ -112,6 +128,12 @@ final class PoolCore {
 
     private func acquire(_ ticket: UInt64, done: @escaping (Result<Session, PostgresError>) -> Void) {
         guard !isClosing else { return done(.failure(Self.closedError)) }
+        let start = MonotonicTime.now
+        // A statement that finds no connection has failed as much as one that the server refuses.
+        let done = { [unowned self] (outcome: Result<Session, PostgresError>) in
+            if case .failure(let error) = outcome { observe(since: start, error.kind) }
+            done(outcome)
+        }
         // The one used last has the warmest caches. Those whose server went away have left: the loop looks at sockets
         // before it takes messages.
         if waiters.isEmpty, let session = idle.popLast() { return done(.success(session)) }
@@ -255,5 +277,12 @@ final class PoolCore {
         listener.close()
         for ticket in Array(waiters.keys) { fail(ticket, Self.closedError) }
         for session in Array(sessions.values) { session.close(Self.closedError) }
+    }
+}
+
+extension Result where Failure == PostgresError {
+    fileprivate var failureKind: PostgresError.Kind? {
+        guard case .failure(let error) = self else { return nil }
+        return error.kind
     }
 }

@@ -17,6 +17,9 @@ public struct PostgresConfiguration: Sendable {
     /// One ``PostgresPool/runScript(_:)``, such as a migration.
     public var scriptTimeout: Duration
 
+    /// Told of every statement's end: how long it took, in nanoseconds, and how it failed; on the pool's thread.
+    public var onStatement: (@Sendable (_ nanoseconds: UInt64, _ failure: PostgresError.Kind?) -> Void)?
+
     /// Settings with the pool's usual bounds.
     public init(
         conninfo: String,

@@ -18,6 +18,9 @@ public final class PostgresPool: Sendable {
     private let mailbox: Mailbox<Work>
     private let nextTicket = Atomic<UInt64>(1)
 
+    /// How the pool stands.
+    public let gauges = PoolGauges()
+
     /// Starts the pool's thread; connections are opened when they are needed.
     ///
     /// - Throws: when the connection string cannot be read or the machine has no thread to give.
@@ -25,9 +28,10 @@ public final class PostgresPool: Sendable {
         precondition(configuration.maxConnections > 0, "a pool has at least one connection")
         let options = try ConnectionOptions(configuration, statementTimeout: configuration.statementTimeout)
         let handoff = Handoff()
+        let gauges = gauges
         do throws(ReactorError) {
             thread = try ReactorHandle.start(name: "postgres") { reactor in
-                let core = PoolCore(reactor: reactor, configuration: configuration, options: options)
+                let core = PoolCore(reactor: reactor, configuration: configuration, options: options, gauges: gauges)
                 let mailbox: Mailbox<Work> = reactor.makeMailbox(capacity: Self.mailboxCapacity) { work in work(core) }
                 handoff.mailbox.withLock { $0 = mailbox }
             }

@@ -27,25 +27,27 @@ public struct HeldRevocations: Sendable, Equatable {
 
     /// What has to be held when `restored` takes the place of a snapshot of another lineage.
     ///
-    /// Keys that were revoked, and those that had been there and were deleted: a key of the restored snapshot that is
-    /// older than the replaced one and not in it. Costs time and memory linear in the keys of both.
+    /// Keys that opened nothing any more: revoked, expired, of a disabled app, or deleted, which is to say older than the
+    /// replaced snapshot and not in it. Costs time and memory linear in the keys of both.
     ///
     /// - Parameters:
     ///   - replaced: what was enforced until now.
     ///   - restored: what takes its place.
     ///   - held: keys that were held already.
+    ///   - now: the wall clock in milliseconds since the Unix epoch, for keys that had expired.
     /// - Returns: keys that `restored` would admit and that are to be refused.
     public static func needed(
         replacing replaced: EnforcedSnapshot,
         by restored: EnforcedSnapshot,
-        held: Set<KeyID>
+        held: Set<KeyID>,
+        now: Int64
     ) -> Set<KeyID> {
         var needed: Set<KeyID> = []
         restored.forEachKey { key in
-            guard !key.isRevoked else { return }
+            guard key.isUsable(at: now) else { return }
             let isGone: Bool
             if let old = replaced.key(key.keyID) {
-                isGone = old.isRevoked
+                isGone = !old.isUsable(at: now)
             } else {
                 isGone = key.createdAt <= replaced.createdAt
             }

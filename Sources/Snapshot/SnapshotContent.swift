@@ -1,6 +1,7 @@
 // What a snapshot says, as plain records: the compiler in the control plane fills them, the encoder writes them, the
 // decoder gives them back, and EnforcedSnapshot is built from them.
 
+public import LLMWire
 public import Secrets
 
 /// Everything that a node enforces.
@@ -124,6 +125,15 @@ public enum ProviderKind: UInt8, Sendable, CaseIterable {
     case anthropic = 1
     /// Anything that serves OpenAI's paths.
     case openAICompatible = 2
+
+    /// Whether this kind of provider offers a call.
+    public func serves(_ endpoint: Endpoint) -> Bool {
+        switch self {
+        case .openAI: endpoint != .messages
+        case .anthropic: endpoint == .messages
+        case .openAICompatible: true
+        }
+    }
 }
 
 /// How long a provider may take, in milliseconds; nil for what the node's own configuration says.

@@ -65,6 +65,15 @@ public enum JSONValue: Equatable, Sendable {
     /// The whole number, when it is one.
     public var int: Int64? { if case .integer(let value) = self { value } else { nil } }
 
+    /// The number, whole or not; nil for everything else.
+    public var double: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        default: nil
+        }
+    }
+
     /// The elements, when it is an array.
     public var elements: [JSONValue]? { if case .array(let elements) = self { elements } else { nil } }
 

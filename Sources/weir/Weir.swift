@@ -9,6 +9,7 @@ struct Weir: AsyncParsableCommand {
         abstract: "Policy between applications and LLM providers.",
         subcommands: [
             CelCommand.self, DevCommand.self, DemoUpstreamCommand.self, SnapshotCommand.self, TokensCommand.self,
+            TopCommand.self,
         ]
     )
 }

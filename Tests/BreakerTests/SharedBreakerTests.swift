@@ -13,6 +13,25 @@ private let quick = BreakerConfiguration(
 )
 
 @Suite struct `A shared breaker` {
+    @Test func `that is not needed any more closes as new`() {
+        let breaker = SharedBreaker("provider:p", quick)
+        for _ in 0..<2 { breaker.failed(generation: 0, now: .seconds(1), reason: "reset") }
+        #expect(!breaker.isClosed)
+        breaker.forget(now: .seconds(2))
+        #expect(breaker.isClosed && breaker.standing.closed == 1 && breaker.standing.since == .seconds(2))
+        // What was under way before says nothing any more, and the first backoff is short again.
+        #expect(breaker.failed(generation: 1, now: .seconds(3), reason: "reset") == .none)
+        let generation = breaker.closedCallGeneration ?? 0
+        breaker.failed(generation: generation, now: .seconds(3), reason: "reset")
+        #expect(
+            breaker.failed(generation: generation, now: .seconds(3), reason: "reset")
+                == .stopUsing(until: .milliseconds(3_100))
+        )
+        let closed = SharedBreaker("provider:q", quick)
+        closed.forget(now: .seconds(2))
+        #expect(closed.isClosed && closed.standing.closed == 0 && closed.standing.since == nil)
+    }
+
     @Test func `says when and why it opened, and how often`() {
         let breaker = SharedBreaker("redis", quick)
         #expect(breaker.admits(now: .zero) == .admitted(generation: 0))

@@ -115,6 +115,20 @@ import Testing
         await plane.stop()
     }
 
+    @Test func `takes a canary's write for another than the same one for all`() async throws {
+        let plane = try await TestPlane.start()
+        let key = [(name: "Idempotency-Key", value: "once")]
+        let body = #"{"name":"p","kind":"request_size","scope":{"global":true},"config":{"max_bytes":9}}"#
+        let canary = try await plane.send("POST", "/v1/policies?canary=10%", body, headers: key)
+        #expect(canary.status == 201)
+        let again = try await plane.send("POST", "/v1/policies?canary=10%&wait=applied", body, headers: key)
+        #expect(again.header("idempotency-replayed") == "true")
+        #expect(try again.string("id") == canary.string("id"))
+        let all = try await plane.send("POST", "/v1/policies", body, headers: key)
+        #expect(all.header("idempotency-replayed") == nil)
+        await plane.stop()
+    }
+
     @Test func `makes one of many concurrent creates with one idempotency key`() async throws {
         let plane = try await TestPlane.start()
         let key = [(name: "Idempotency-Key", value: "race")]

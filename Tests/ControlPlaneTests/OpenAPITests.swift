@@ -87,11 +87,24 @@ import Yams
             #expect(reply.status == 200 && checker.faults(of: reply, operation: operation) == [], "\(operation)")
             called.insert(operation)
         }
+        _ = try await call(
+            "simulate",
+            "POST",
+            "/v1/simulate",
+            #"{"key":"\#(keyID)","body":{"model":"none","messages":[]}}"#
+        )
+        _ = try await call(
+            "setLogLevels",
+            "PUT",
+            "/v1/log-levels",
+            #"{"default":"info","levels":{"weir.none":"debug"},"expires_in":60}"#
+        )
         for (operation, path) in [
             ("getHealth", "/healthz"), ("getReadiness", "/readyz"), ("getMetrics", "/metrics"),
-            ("getLineage", "/v1/snapshots/lineage"),
+            ("getLineage", "/v1/snapshots/lineage"), ("getLogLevels", "/v1/log-levels"),
             ("getDescription", "/v1/openapi.yaml"),
             ("getUsage", "/v1/usage?group_by=key,model,hour"), ("getRequest", "/v1/requests/r-1"),
+            ("explainRequest", "/v1/requests/r-1/explain"),
             ("listNodes", "/v1/nodes"), ("getCurrentSnapshot", "/v1/snapshots/current"), ("listAudit", "/v1/audit"),
         ] { _ = try await call(operation, "GET", path) }
         for close in ["promote", "abort"] {

@@ -114,6 +114,41 @@ import Testing
         await second.stop()
         await first.stop()
     }
+
+    @Test func `tell each other how busy a node is and what it does without`() async throws {
+        let first = try await TestPlane.start()
+        let second = try await TestPlane.start(sharing: first)
+        func node() async throws -> JSON? { try await first.send("GET", "/v1/nodes").json["data"]?.arrayValue?.first }
+        let old = try await second.report(node: "n", version: 1, lineage: "x")
+        #expect(old.status == 200)
+        try await eventually { try await node() != nil }
+        let silent = try #require(try await node())
+        #expect(silent["requests_per_second"] == .null && silent["breakers"] == .array([]))
+        let newer = try await second.report(
+            node: "n",
+            version: 1,
+            lineage: "x",
+            more: ",\"requests_per_second\":12.5,\"refusals_per_second\":1,\"errors_per_second\":0.0,"
+                + "\"usage_queued\":7,\"of_a_newer_build\":{},\"breakers\":["
+                + "{\"dependency\":\"redis\",\"state\":\"open\",\"reason\":\"time\\nout\",\"of\":1}]"
+        )
+        #expect(newer.status == 200)
+        try await eventually { try await node()?["usage_queued"] == .integer(7) }
+        let shown = try #require(try await node())
+        #expect(shown["requests_per_second"] == .number(12.5) && shown["refusals_per_second"] == .number(1))
+        #expect(
+            shown["breakers"] == .array([["dependency": "redis", "state": "open", "reason": "time out"]])
+        )
+        let odd = try await second.report(
+            node: "n",
+            version: 1,
+            lineage: "x",
+            more: ",\"requests_per_second\":-1,\"breakers\":[{\"dependency\":\"redis\",\"state\":\"closed\"}]"
+        )
+        #expect(odd.status == 422)
+        await second.stop()
+        await first.stop()
+    }
 }
 
 @Suite struct `A node id` {

@@ -73,19 +73,21 @@ final class TestPlane: Sendable {
     ///   - postgres: a server of the test's own instead of the shared one.
     ///   - redisPort: where Redis is; by default nowhere.
     ///   - other: another plane whose database and keys to use.
+    ///   - telemetry: what it measures and traces.
     /// - Returns: a plane that is ready; the test stops it.
     /// - Throws: whatever went wrong.
     static func start(
         postgres: PrivatePostgres? = nil,
         redisPort: Int = 1,
-        sharing other: TestPlane? = nil
+        sharing other: TestPlane? = nil,
+        telemetry: ControlTelemetry = ControlTelemetry()
     ) async throws -> TestPlane {
         // A second plane of a test comes in with the first, or two such tests could wait for each other.
         if other == nil { await Gate.shared.enter() }
         let plane: TestPlane
         do {
             let database = if let other { other.connectionString } else { try await makeDatabase(on: postgres) }
-            plane = try await TestPlane(database, redisPort: redisPort, sharing: other)
+            plane = try await TestPlane(database, redisPort: redisPort, sharing: other, telemetry)
         } catch {
             if other == nil { await Gate.shared.leave() }
             throw error
@@ -94,7 +96,9 @@ final class TestPlane: Sendable {
         return plane
     }
 
-    private init(_ connectionString: String, redisPort: Int, sharing other: TestPlane?) async throws {
+    private init(_ connectionString: String, redisPort: Int, sharing other: TestPlane?, _ telemetry: ControlTelemetry)
+        async throws
+    {
         self.connectionString = connectionString
         isGated = other == nil
         signingKey = other?.signingKey ?? .generate()
@@ -114,6 +118,7 @@ final class TestPlane: Sendable {
                 sealingKey: try SealingKey(bytes: sealingKey),
                 fleetKey: Redacted(fleetKey)
             ),
+            telemetry: telemetry,
             logger: logger
         )
         self.plane = plane
@@ -219,11 +224,12 @@ final class TestPlane: Sendable {
         version: Int64,
         lineage: String,
         canary: String = "",
-        status: String = "ack"
+        status: String = "ack",
+        more: String = ""
     ) async throws -> Reply {
         let body = """
             {"boot_id":"\(boot)","canary":"\(canary)","url":"http://127.0.0.1:1","version":\(version),"lineage":"\(lineage)",\
-            "status":"\(status)","started_at_ms":1,"snapshot_source":"redis"}
+            "status":"\(status)","started_at_ms":1,"snapshot_source":"redis"\(more)}
             """
         return try await sendAsNode(
             "POST",

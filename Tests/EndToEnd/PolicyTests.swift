@@ -119,7 +119,50 @@ extension EndToEnd {
                 #expect(record["reason"]?.text?.contains(example.reason) == true, "\(record)")
                 #expect(record["app_id"]?.text == app.id)
                 #expect(record["total_tokens"]?.int == 0)
+                let id = try #require(refused.header("x-request-id"))
+                let why = try await system.admin.call("GET", "/v1/requests/\(id)/explain")
+                #expect(why["decision"]?.text == "refuse" && why["explained"] == true)
+                let verdict = try #require(why["rules"]?.elements?.first { $0["policy"] == policy["id"] })
+                #expect(verdict["verdict"]?.text == "refuse" && verdict["reason"]?.text == example.reason)
+                // The very values of the record, which were written down when they were compared.
+                if let limit = verdict["limit"]?.int, let got = verdict["got"]?.int {
+                    #expect(record["reason"]?.text == "\(example.reason) limit=\(limit) got=\(got)")
+                }
             }
+            // What the control plane says would happen is what happens.
+            for (body, decision) in [(example.allowed, "allow"), (example.refused, "refuse")] {
+                let answer = try await system.admin.call(
+                    "POST",
+                    "/v1/simulate",
+                    ["key": .string(app.keyID), "body": body]
+                )
+                #expect(answer["decision"]?.text == decision, "\(answer)")
+                if decision == "refuse" {
+                    #expect(answer["reason"]?.text == example.reason && answer["policy"] == policy["id"])
+                }
+            }
+        }
+
+        @Test func `of rate_limit is explained by its counter, which a simulation leaves alone`() async throws {
+            let app = try await system.makeApp([("rate_limit", ["limit": 2, "window": "31d"])])
+            let question: JSONValue = ["key": .string(app.keyID), "body": chat()]
+            for used in 0..<2 as Range<Int64> {
+                for _ in 0..<3 {
+                    let limit = try await system.admin.call("POST", "/v1/simulate", question)["limits"]?[0]
+                    #expect(limit?["remaining"]?.int == 2 - used && limit?["verdict"]?.text == "allow")
+                }
+                #expect(try await app.send(chat(), node: Int(used)).status == 200)
+            }
+            #expect(try await system.admin.call("POST", "/v1/simulate", question)["decision"]?.text == "refuse")
+            let refused = try await app.send(chat())
+            #expect(refused.status == 429)
+            _ = try await app.record(of: refused)
+            let id = try #require(refused.header("x-request-id"))
+            let why = try await system.admin.call("GET", "/v1/requests/\(id)/explain")
+            let limit = why["limits"]?[0]
+            #expect(limit?["limit"]?.int == 2 && limit?["remaining"]?.int == 0 && limit?["cost"]?.int == 1)
+            #expect(limit?["verdict"]?.text == "refuse" && limit?["algorithm"]?.text == "fixed_window")
+            #expect(why["rules"]?[0]?["verdict"]?.text == "allow", "from memory alone it had nothing against it")
         }
 
         @Test func `of rate_limit admits its limit exactly over both nodes`() async throws {

@@ -2,6 +2,7 @@
 // started for a whole suite and found through a task-local; tests keep out of each other's way by making an app each.
 
 import Foundation
+import OTLPReceiver
 import Stack
 import Testing
 
@@ -15,6 +16,10 @@ final class WholeSystem: Sendable {
     let directory: TemporaryDirectory
     let fleet: Fleet
     let provider: MockProvider
+    /// Where the telemetry of all programs goes.
+    let receiver: OTLPReceiver
+    /// What none of them may show.
+    let canary = Canary()
     var admin: AdminClient { fleet.admin }
     /// The nodes' base URLs.
     var gateways: [String] { fleet.gatewayURLs }
@@ -27,6 +32,7 @@ final class WholeSystem: Sendable {
     static func start(gateways: Int = 2) async throws -> WholeSystem {
         let directory = try TemporaryDirectory(prefix: "weir-e2e")
         let provider = try await MockProvider.start(directory: directory.path, key: providerKey)
+        let receiver = try await OTLPReceiver.start(directory: directory.path)
         var plan = FleetPlan(
             directory: "\(directory.path)/weir",
             gatewayPorts: try (0..<gateways).map { _ in try FreePort.claim() },
@@ -42,8 +48,13 @@ final class WholeSystem: Sendable {
             // Exactness is tested here, not the fallback: a core busy with other tests must not look like a slow Redis.
             "--redis-deadline", "2000",
         ]
+        let telemetry = [
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_METRIC_EXPORT_INTERVAL": "3000",
+            "OTEL_BSP_SCHEDULE_DELAY": "200", "WEIR_LOG_LEVEL": "debug",
+        ]
+        for part in ["control"] + (1...gateways).map({ "gateway-\($0)" }) { plan.environment[part] = telemetry }
         let fleet = try Fleet(plan)
-        let system = WholeSystem(directory, fleet, provider)
+        let system = WholeSystem(directory, fleet, provider, receiver)
         do {
             try await fleet.start()
             try await system.addProvider()
@@ -54,7 +65,16 @@ final class WholeSystem: Sendable {
         return system
     }
 
-    private init(_ directory: TemporaryDirectory, _ fleet: Fleet, _ provider: MockProvider) {
+    private init(
+        _ directory: TemporaryDirectory,
+        _ fleet: Fleet,
+        _ provider: MockProvider,
+        _ receiver: OTLPReceiver
+    ) {
+        self.receiver = receiver
+        canary.add("the provider's credential", Self.providerKey)
+        canary.add("the admin token", fleet.keys.adminToken)
+        canary.add("the fleet token", fleet.keys.fleetToken)
         self.directory = directory
         self.fleet = fleet
         self.provider = provider
@@ -63,6 +83,7 @@ final class WholeSystem: Sendable {
     func stop() async {
         await fleet.stop()
         await provider.stop()
+        await receiver.stop()
     }
 
     private func addProvider() async throws {
@@ -116,6 +137,8 @@ final class WholeSystem: Sendable {
             key: try #require(key["key"]?.text),
             keyID: try #require(key["id"]?.text)
         )
+        // Its id is no secret.
+        canary.add("the key of \(name)", String(made.key.suffix(made.key.utf8.count - 20)))
         for (kind, config) in policies { _ = try await made.add(kind, config) }
         return made
     }
@@ -186,7 +209,7 @@ func chat(
     _ more: [String: JSONValue] = [:]
 ) -> JSONValue {
     let body: [String: JSONValue] = [
-        "model": .string(model), "messages": [["role": "user", "content": .string(text)]],
+        "model": .string(model), "messages": [["role": "user", "content": .string("\(Canary.prompt) \(text)")]],
     ]
     return .object(body.merging(more) { _, given in given })
 }
@@ -201,6 +224,7 @@ struct WholeSystemTrait: SuiteTrait, TestScoping {
         let system = try await WholeSystem.start()
         do {
             try await WholeSystem.$current.withValue(system) { try await function() }
+            try await system.expectNoLeaks()
         } catch {
             await system.stop()
             throw error

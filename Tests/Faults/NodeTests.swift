@@ -126,11 +126,7 @@ extension Faults {
             let before = try cpuSeconds(of: node.pid)
             await pause(for: .seconds(1))
             let spent = try cpuSeconds(of: node.pid) - before
-            // The listener stays readable for epoll after an accept without descriptors, and its loop spins until there
-            // are some; NIO's AcceptBackoffHandler does not help. Clients are served all the same.
-            withKnownIssue("accept spins without descriptors", isIntermittent: true) {
-                #expect(spent < usual + 0.5, "\(spent) s of CPU in a second, usually \(usual)")
-            }
+            #expect(spent < usual + 0.5, "\(spent) s of CPU in a second, usually \(usual)")
             await idle.close()
             try await system.run("prlimit", ["--pid", "\(node.pid)", "--nofile=4096:4096"])
             await expectSoon("a new client is served", within: .seconds(3)) {

@@ -75,8 +75,19 @@ extension Faults {
             #expect(after.sum(checks) - before.sum(checks) <= 2, "requests still asked a slow Redis")
             let local = "weir_ratelimit_local_decisions_total"
             #expect(after.sum(local) > before.sum(local))
+            await expectSoon("the control plane shows it at every node that serves", within: .seconds(5)) {
+                try await system.admin.list("/v1/nodes").filter { $0["live"] == true }.allSatisfy { node in
+                    node["breakers"]?.elements?.contains { $0["dependency"]?.text == "redis" } == true
+                        && (node["requests_per_second"]?.double ?? 0) > 0
+                }
+            }
             for link in system.redisLinks { try await link.heal() }
             try await system.requireExact()
+            await expectSoon("and shows it no more", within: .seconds(15)) {
+                try await system.admin.list("/v1/nodes").filter { $0["live"] == true }.allSatisfy { node in
+                    node["breakers"]?.elements?.contains { $0["dependency"]?.text == "redis" } == false
+                }
+            }
             system.expectUnharmed(await load.stop())
             try await system.mend()
         }
@@ -220,7 +231,7 @@ extension Faults {
             let app = try await system.makeApp([.perMonth(1_000_000)])
             let load = try await system.startLoad([app.client(rate: 80)])
             await pause(for: .milliseconds(200))
-            let before = try await (system.redisLinks[0].acceptedCount(), system.redisLinks[0].openCount())
+            let before = try await system.redisLinks[0].acceptedCount()
             let rounds = 3 * FaultSystem.stretch
             for _ in 0..<rounds {
                 for link in system.redisLinks { try await link.set(.refused) }
@@ -228,13 +239,14 @@ extension Faults {
                 for link in system.redisLinks { try await link.heal() }
                 await pause(for: .milliseconds(700))
             }
-            let accepted = try await system.redisLinks[0].acceptedCount() - before.0
+            let accepted = try await system.redisLinks[0].acceptedCount() - before
             // Each recovery opens the connections a node holds, and a probe or two.
-            #expect(accepted <= rounds * (before.1 + 2), "\(accepted) connects in \(rounds) flaps")
+            let most = rounds * (FaultSystem.redisConnectionsPerNode + 2)
+            #expect(accepted <= most, "\(accepted) connects in \(rounds) flaps")
             try await system.requireExact()
             system.expectUnharmed(await load.stop())
-            await expectSoon("as many connections as before", within: .seconds(3)) {
-                try await system.redisLinks[0].openCount() <= before.1
+            await expectSoon("no more connections than a node holds", within: .seconds(3)) {
+                try await system.redisLinks[0].openCount() <= FaultSystem.redisConnectionsPerNode
             }
             try await system.mend()
         }

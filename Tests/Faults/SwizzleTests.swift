@@ -32,17 +32,21 @@ extension Faults {
                 }
             }
 
-            func restore() async throws {
+            /// Ends the fault.
+            ///
+            /// - Returns: what waits until a killed process answers again; to be awaited when all of a round is restored,
+            ///   because what it needs to be ready may be restored after it.
+            func restore() async throws -> Task<Void, any Error>? {
                 switch self {
-                case .link(_, let link, _): try await link.heal()
-                case .process(_, let process, let signal):
-                    if signal == SIGKILL {
-                        _ = await process.process?.exit()
-                        try await process.start()
-                    } else {
-                        await process.process?.send(SIGCONT)
-                    }
+                case .link(_, let link, _):
+                    try await link.heal()
+                case .process(_, let process, let signal) where signal == SIGKILL:
+                    _ = await process.process?.exit()
+                    return Task { try await process.start() }
+                case .process(_, let process, _):
+                    await process.process?.send(SIGCONT)
                 }
+                return nil
             }
         }
 
@@ -71,11 +75,13 @@ extension Faults {
                     await pause(for: .milliseconds(Int.random(in: 0...400, using: &random)))
                 }
                 await pause(for: .milliseconds(Int.random(in: 200...1200, using: &random)))
+                var starts: [Task<Void, any Error>] = []
                 for fault in faults.shuffled(using: &random) {
-                    try await fault.restore()
+                    if let start = try await fault.restore() { starts.append(start) }
                     story.append("\(load.now) \(fault.name) no more")
                     await pause(for: .milliseconds(Int.random(in: 0...200, using: &random)))
                 }
+                for start in starts { try await start.value }
                 if harmsRequests { excused.append((begin - .seconds(2))..<(load.now + .seconds(5))) }
                 await pause(for: .milliseconds(Int.random(in: 0...500, using: &random)))
             }

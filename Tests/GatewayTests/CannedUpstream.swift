@@ -21,6 +21,8 @@ final class CannedUpstream: Sendable {
         var hangs = false
         /// Seconds before the first byte.
         var delay = 0.0
+        /// Seconds between the head and the body.
+        var bodyDelay = 0.0
     }
 
     let port: Int
@@ -66,8 +68,13 @@ final class CannedUpstream: Sendable {
         var buffer: [UInt8] = []
         while let request = read(connection, &buffer) {
             seen.withLock { $0.append(request) }
-            let answer = answer(request)
+            var answer = answer(request)
             if answer.delay > 0 { usleep(useconds_t(answer.delay * 1e6)) }
+            if answer.bodyDelay > 0, let end = answer.bytes.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound {
+                _ = unsafe answer.bytes.withUnsafeBytes { unsafe send(connection, $0.baseAddress, end, noSignal) }
+                usleep(useconds_t(answer.bodyDelay * 1e6))
+                answer.bytes.removeFirst(end)
+            }
             let sent = unsafe answer.bytes.withUnsafeBytes { bytes in
                 unsafe send(connection, bytes.baseAddress, bytes.count, noSignal)
             }

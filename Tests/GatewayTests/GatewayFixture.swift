@@ -28,6 +28,7 @@ final class GatewayFixture {
         redisPort: Int = 1,
         workers: Int = 1,
         place: (nodes: Int, rank: Int) = (1, 0),
+        telemetry: GatewayTelemetry = GatewayTelemetry(),
         adjust: (inout SnapshotContent) throws -> Void = { _ in }
     ) throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "weir-gateway-\(UUID())")
@@ -66,7 +67,7 @@ final class GatewayFixture {
         configuration.bounds.usageDrainTimeout = .milliseconds(50)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        server = try GatewayServer(configuration, logger: logger)
+        server = try GatewayServer(configuration, telemetry: telemetry, logger: logger)
         try waitUntilReady()
     }
 

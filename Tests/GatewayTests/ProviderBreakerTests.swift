@@ -22,7 +22,7 @@ import Testing
         #expect(answer.contains("retry-after: 1\r\n"))
         #expect(upstream.requests.count == 10)
         // One record each, the unanswered one too.
-        #expect(try gateway.metric(#"weir_requests_total{outcome="upstreamFailed"}"#) == 1)
+        #expect(try gateway.metric(#"weir_requests_total{outcome="upstream_failed"}"#) == 1)
         #expect(try gateway.metric(#"weir_breaker_state{dependency="provider:p"}"#) == 2)
         works.withLock { $0 = true }
         let deadline = Date().addingTimeInterval(20)
@@ -87,7 +87,7 @@ import Testing
             try wait { upstream.hangingCount == 0 }
         }
         #expect(try gateway.metric(#"weir_breaker_state{dependency="provider:p"}"#) == 0)
-        try wait { try gateway.metric(#"weir_requests_total{outcome="clientGone"}"#) == 12 }
+        try wait { try gateway.metric(#"weir_requests_total{outcome="client_gone"}"#) == 12 }
         try gateway.stop()
     }
 

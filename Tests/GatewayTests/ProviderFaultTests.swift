@@ -36,7 +36,7 @@ import Testing
         let begin = ContinuousClock.now
         #expect(try gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 503"))
         #expect(ContinuousClock.now - begin >= .milliseconds(150))
-        #expect(try gateway.metric(#"weir_requests_total{outcome="timedOut"}"#) == 1)
+        #expect(try gateway.metric(#"weir_requests_total{outcome="timed_out"}"#) == 1)
         try gateway.stop()
     }
 
@@ -49,7 +49,7 @@ import Testing
         let gateway = try gateway(upstream) { $0.timeouts.firstByte = 150 }
         #expect(try gateway.ask(GatewayFixture.chat()).hasPrefix("HTTP/1.1 504"))
         #expect(upstream.requests.count == 1)
-        #expect(try gateway.metric(#"weir_requests_total{outcome="timedOut"}"#) == 1)
+        #expect(try gateway.metric(#"weir_requests_total{outcome="timed_out"}"#) == 1)
         try gateway.stop()
     }
 
@@ -66,7 +66,7 @@ import Testing
         #expect(answer.contains(Self.event))
         #expect(answer.contains(#"data: {"error":"#))
         #expect(!answer.contains("[DONE]") && !answer.hasSuffix("0\r\n\r\n"))
-        #expect(try gateway.metric(#"weir_requests_total{outcome="timedOut"}"#) == 1)
+        #expect(try gateway.metric(#"weir_requests_total{outcome="timed_out"}"#) == 1)
         try gateway.stop()
     }
 

@@ -1,6 +1,7 @@
 // What the gateway tries again, where, and how often; and what it leaves to the client (issue 6, point 6).
 
 import Foundation
+import Glibc
 import Policy
 import Snapshot
 import Synchronization
@@ -90,7 +91,7 @@ import Testing
         #expect(answer.contains(#"data: {"error":"#))
         #expect(!answer.contains("[DONE]"))
         #expect(system.b.requests.isEmpty)
-        #expect(try system.gateway.metric(#"weir_requests_total{outcome="upstreamFailed"}"#) == 1)
+        #expect(try system.gateway.metric(#"weir_requests_total{outcome="upstream_failed"}"#) == 1)
         try system.stop()
     }
 
@@ -185,6 +186,37 @@ import Testing
         let other = try unsteady.gateway.ask(GatewayFixture.chat(#"{"model":"alias","messages":[]}"#))
         #expect(other.contains("x-ratelimit-remaining-requests: 99\r\n"), "\(other)")
         try unsteady.stop()
+    }
+
+    @Test func `whose client leaves while it connects costs nothing`() throws {
+        let hole = try BlackHole()
+        let system = try Fallback(.silence, policies: Self.limits) { content in
+            content.models[0].routes.removeLast()
+            content.providers[0].baseURL = "http://127.0.0.1:\(hole.port)/v1"
+            content.models[1].routes[0].providerID = "prv_2"
+        }
+        let client = try RawConnection(port: system.gateway.port)
+        client.send(GatewayFixture.chat())
+        // Long enough to be on its way; the connect hangs for as long as anybody waits.
+        usleep(100_000)
+        client.reset()
+        let end = Date().addingTimeInterval(5)
+        while try system.gateway.metric(#"weir_requests_total{outcome="client_gone"}"#) == 0, Date() < end {
+            usleep(10_000)
+        }
+        #expect(try system.gateway.metric(#"weir_requests_total{outcome="client_gone"}"#) == 1)
+        let body = #"{"model":"alias","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#
+        let answer = try system.gateway.ask(GatewayFixture.chat(body))
+        #expect(answer.contains("x-ratelimit-remaining-requests: 99\r\n"), "\(answer)")
+        let fresh = try Fallback(.completion, policies: Self.limits)
+        let first = try fresh.gateway.ask(GatewayFixture.chat(body))
+        func remaining(_ answer: String) -> Substring? {
+            answer.split(separator: "\r\n").first { $0.hasPrefix("x-ratelimit-remaining-tokens: ") }
+        }
+        #expect(remaining(answer) == remaining(first))
+        #expect(remaining(first) != nil)
+        try system.stop()
+        try fresh.stop()
     }
 
     @Test func `takes no more than the budget, whatever fails`() throws {

@@ -1,8 +1,10 @@
 // The pure parts of trying again: which route, how often, how soon.
 
+import Breaker
 import LLMWire
 import Reactor
 import Snapshot
+import Telemetry
 import Testing
 
 @testable import Gateway
@@ -135,5 +137,40 @@ import Testing
     func `of our own making is no provider's`(reason: TransferFailure.Reason) {
         #expect(AttemptFailure(Self.failure(reason, sent: false)) == nil)
         #expect(!AttemptFailure.tellsAgainst(Self.failure(reason, sent: false)))
+    }
+}
+
+@Suite struct `A provider's health` {
+    @Test func `is forgotten when no route leads there any more`() throws {
+        func providers(_ routed: [String]) throws -> (all: [EnforcedProvider], used: Set<Int>) {
+            let snapshot = try EnforcedSnapshot(
+                version: 1,
+                lineage: String(repeating: "0", count: 32),
+                createdAt: 0,
+                content: SnapshotContent(
+                    providers: ["a", "b"].map { ProviderRecord(id: $0, name: $0, kind: .openAI, baseURL: "http://x") },
+                    models: [
+                        ModelRecord(name: "m", routes: routed.map { RouteRecord(providerID: $0, upstreamModel: "u") })
+                    ]
+                )
+            )
+            return (snapshot.providers, Set(snapshot.models.flatMap(\.routes).map(\.provider.index)))
+        }
+        let board = BreakerBoard()
+        let healths = ProviderHealths(board: board, metrics: MetricRegistry())
+        let both = try providers(["a", "b"])
+        for health in healths.healths(of: both.all, used: both.used) {
+            for _ in 0..<10 {
+                guard case .admitted(let admission) = health.ask(now: .now) else { break }
+                health.failed(admission, now: .now, reason: "reset")
+            }
+        }
+        #expect(board.all.map(\.isClosed) == [false, false])
+        let one = try providers(["b"])
+        _ = healths.healths(of: one.all, used: one.used)
+        #expect(board.all.map(\.dependency) == ["provider:a", "provider:b"])
+        #expect(board.all.map(\.isClosed) == [true, false], "a is taken out, and pages nobody")
+        _ = healths.healths(of: [], used: [])
+        #expect(board.all.map(\.isClosed) == [true, true], "b is gone altogether")
     }
 }

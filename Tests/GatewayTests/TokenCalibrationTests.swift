@@ -40,11 +40,11 @@ import Tokens
     }
 
     @Test func `is kept by the model's name and shown by it`() {
-        let counters = Counters()
-        let calibrations = TokenCalibrations(counters)
+        let metrics = MetricRegistry()
+        let calibrations = TokenCalibrations(metrics)
         let first = calibrations.calibration(of: "claude-x", Self.claude)
         #expect(calibrations.calibration(of: "claude-x", Self.claude) === first)
-        let text = String(decoding: counters.render(), as: UTF8.self)
+        let text = String(decoding: metrics.render(), as: UTF8.self)
         #expect(text.contains("weir_token_factor_permille{model=\"claude-x\"} \(first.factor)\n"))
         #expect(text.contains("weir_token_error_permille{model=\"claude-x\"} 0\n"))
     }

@@ -92,10 +92,37 @@ func record(_ sequence: UInt64) -> UsageRecord {
         let bytes = UsageBatch(nodeID: "n", bootID: "b", records: [record]).encode()
         #expect(
             Array(bytes.dropLast(4))
-                == Array("WEIRUSE".utf8) + [1, 1, 0x6E, 1, 0x62, 1]
+                == Array("WEIRUSE".utf8) + [2, 1, 0x6E, 1, 0x62, 1]
                 + [1, 1, 0x72, 0xAC, 2, 0xAD, 2, 0, 0, 0, 0, 0, 0, 2, 0xC8, 1, 0, 0, 0]
-                + [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0x78, 0]
+                + [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0x78, 0, 0]
         )
+    }
+
+    @Test func `of the format before is read, and of no other`() throws {
+        func batch(_ format: UInt8) -> [UInt8] {
+            var bytes = Array("WEIRUSE".utf8) + [format, 1, 0x6E, 1, 0x62, 1]
+            bytes += [1, 1, 0x72, 0xAC, 2, 0xAD, 2, 0, 0, 0, 0, 0, 0, 2, 0xC8, 1, 0, 0, 0]
+            bytes += [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0x78, 0]
+            let checksum = CRC32C.checksum(bytes)
+            return bytes + (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (8 * $0)) }
+        }
+        let old = try #require(try UsageBatch.decode(batch(1)).records.first)
+        #expect(old.reason == "x" && old.explanation == nil)
+        for format in [0, 2, 3] as [UInt8] {
+            #expect(throws: CodecError.self) { try UsageBatch.decode(batch(format)) }
+        }
+    }
+
+    @Test func `leaves out an explanation that is too long, and no other`() throws {
+        var explained = record(1)
+        for (count, isKept) in [(2_048, true), (2_049, false), (0, true)] {
+            explained.explanation = String(repeating: "x", count: count)
+            let batch = UsageBatch(nodeID: "n", bootID: "b", records: [explained])
+            #expect(
+                try UsageBatch.decode(batch.encode()).records.first?.explanation
+                    == (isKept ? explained.explanation : nil)
+            )
+        }
     }
 
     @Test func `cuts what is outside its bounds instead of being unreadable`() throws {

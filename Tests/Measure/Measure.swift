@@ -11,7 +11,7 @@ struct Measure: AsyncParsableCommand {
         abstract: "Measure a fleet of release builds on this machine.",
         subcommands: [
             PropagationCommand.self, LimitsCommand.self, OutageCommand.self, RevocationCommand.self,
-            CrashCommand.self, ColdStartCommand.self, TiersCommand.self,
+            CrashCommand.self, ColdStartCommand.self, TiersCommand.self, TelemetryCommand.self,
         ]
     )
 }

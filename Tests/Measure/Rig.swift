@@ -17,9 +17,10 @@ final class Rig: Sendable {
     static func run(
         nodes: Int,
         eventDelayMilliseconds: Int = 0,
+        environment: [String: [String: String]] = [:],
         _ measure: (Rig) async throws -> Void
     ) async throws {
-        let rig = try await start(nodes: nodes, eventDelayMilliseconds: eventDelayMilliseconds)
+        let rig = try await start(nodes: nodes, eventDelayMilliseconds: eventDelayMilliseconds, environment)
         do {
             try await measure(rig)
         } catch {
@@ -29,7 +30,11 @@ final class Rig: Sendable {
         await rig.stop()
     }
 
-    private static func start(nodes: Int, eventDelayMilliseconds: Int = 0) async throws -> Rig {
+    private static func start(
+        nodes: Int,
+        eventDelayMilliseconds: Int,
+        _ environment: [String: [String: String]]
+    ) async throws -> Rig {
         let directory = try TemporaryDirectory(prefix: "weir-measure")
         let programs = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
             .deletingLastPathComponent().path
@@ -66,6 +71,7 @@ final class Rig: Sendable {
             restarts: nil
         )
         plan.gatewayArguments = ["--workers", "1"]
+        plan.environment = environment
         let fleet = try Fleet(plan)
         let rig = Rig(fleet, upstream, ports, directory)
         do {

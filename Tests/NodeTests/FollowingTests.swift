@@ -160,8 +160,8 @@ import Testing
         let fixture = try await NodeFixture()
         let writer = try RedisWriter(port: fixture.redisPort)
         writer.publish(fixture.snapshot(3), lineage: NodeFixture.lineage, version: 3)
-        let counters = Counters()
-        let agent = try fixture.agent(counters: counters)
+        let metrics = MetricRegistry()
+        let agent = try fixture.agent(metrics: metrics)
         #expect(await eventually { agent.status.version == 3 && agent.status.isFollowingRedis })
         #expect(agent.isFresh(at: WallClock.milliseconds))
         #expect(!agent.isFresh(at: WallClock.milliseconds + 31_000))
@@ -184,17 +184,17 @@ import Testing
             #expect(
                 await eventually {
                     writer.announce("\(NodeFixture.lineage) \(100 + number)")
-                    return String(decoding: counters.render(), as: UTF8.self).contains(line)
+                    return String(decoding: metrics.render(), as: UTF8.self).contains(line)
                 },
                 "\(kind)"
             )
             #expect(agent.status.version == 3)
         }
         #expect(fixture.enforced.versions == [3])
-        let metrics = String(decoding: counters.render(), as: UTF8.self)
-        #expect(metrics.contains("weir_policy_cache_hits_total{tier=\"redis\"}"))
-        #expect(metrics.contains("weir_policy_cache_misses_total{tier=\"control\"}"))
-        #expect(metrics.contains("\nweir_snapshot_confirmed_age_seconds "))
+        let text = String(decoding: metrics.render(), as: UTF8.self)
+        #expect(text.contains("weir_policy_cache_hits_total{tier=\"redis\"}"))
+        #expect(text.contains("weir_policy_cache_misses_total{tier=\"control\"}"))
+        #expect(text.contains("\nweir_snapshot_confirmed_age_seconds "))
         #expect(agent.status.redisHits > 0)
     }
 

@@ -29,20 +29,23 @@ import Testing
         return (encoded.manifest, try EnforcedSnapshot(manifest: manifest) { encoded.chunks[$0] })
     }
 
-    private func keeper(_ directory: TemporaryDirectory) throws -> LastKnownGoodKeeper {
+    private func keeper(_ directory: String) throws -> LastKnownGoodKeeper {
         try LastKnownGoodKeeper(
-            directory: directory.path,
+            directory: directory,
+            retryPause: .milliseconds(20),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
     }
 
-    private func newest(_ directory: TemporaryDirectory) -> StoredSnapshot? {
-        LastKnownGood(directory: directory.path).load(verifyingKey: key.verifyingKey)
+    private func newest(_ directory: TemporaryDirectory) -> StoredSnapshot? { newest(directory.path) }
+
+    private func newest(_ directory: String) -> StoredSnapshot? {
+        LastKnownGood(directory: directory).load(verifyingKey: key.verifyingKey)
     }
 
     @Test func `writes a burst of large snapshots as a few, and the last one in any case`() async throws {
         let directory = try TemporaryDirectory(prefix: "weir-keeper")
-        let keeper = try keeper(directory)
+        let keeper = try keeper(directory.path)
         let all = try (1...8 as ClosedRange<UInt64>).map { try snapshot($0, isLarge: true) }
         keeper.save(manifest: all[0].manifest, of: all[0].1)
         #expect(await eventually { newest(directory)?.manifest.version == 1 })
@@ -57,7 +60,7 @@ import Testing
 
     @Test func `writes small ones at once, again and again`() async throws {
         let directory = try TemporaryDirectory(prefix: "weir-keeper")
-        let keeper = try keeper(directory)
+        let keeper = try keeper(directory.path)
         for version in 1...5 as ClosedRange<UInt64> {
             let (manifest, snapshot) = try snapshot(version, isLarge: false)
             keeper.save(manifest: manifest, of: snapshot)
@@ -69,12 +72,26 @@ import Testing
 
     @Test func `writes the last of a burst without another one after it`() async throws {
         let directory = try TemporaryDirectory(prefix: "weir-keeper")
-        let keeper = try keeper(directory)
+        let keeper = try keeper(directory.path)
         for version in 1...3 as ClosedRange<UInt64> {
             let (manifest, snapshot) = try snapshot(version, isLarge: true)
             keeper.save(manifest: manifest, of: snapshot)
         }
         #expect(await eventually { newest(directory)?.manifest.version == 3 })
+        keeper.stop()
+    }
+
+    @Test func `writes what the disk did not take, once it does`() async throws {
+        let directory = try TemporaryDirectory(prefix: "weir-keeper")
+        // Nobody can make a directory below a file, root neither.
+        let place = directory.path + "/nodes"
+        try Data().write(to: URL(fileURLWithPath: place))
+        let keeper = try keeper(place)
+        let (manifest, snapshot) = try snapshot(7, isLarge: false)
+        keeper.save(manifest: manifest, of: snapshot)
+        await pause(for: .milliseconds(100))
+        try FileManager.default.removeItem(atPath: place)
+        #expect(await eventually { newest(place)?.manifest.version == 7 })
         keeper.stop()
     }
 }

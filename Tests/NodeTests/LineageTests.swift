@@ -12,7 +12,12 @@ import Testing
 @Suite(.serialized) struct `A node whose database is restored` {
     private static let restored = String(repeating: "5", count: 32)
 
-    private func key(_ number: Int, revoked: Bool = false, createdAt: Int64 = 1) -> KeyRecord {
+    private func key(
+        _ number: Int,
+        revoked: Bool = false,
+        createdAt: Int64 = 1,
+        expiresAt: Int64? = nil
+    ) -> KeyRecord {
         let text = String(repeating: "0", count: 15) + "\(number)"
         guard let id = KeyID(text) else { preconditionFailure("16 digits") }
         return KeyRecord(
@@ -21,9 +26,13 @@ import Testing
             digest: SHA256.digest([UInt8(number)]),
             tags: [],
             createdAt: createdAt,
-            expiresAt: nil,
+            expiresAt: expiresAt,
             isRevoked: revoked
         )
+    }
+
+    private func app(_ id: String, isEnabled: Bool = true, _ keys: [KeyRecord]) -> AppRecord {
+        AppRecord(id: id, name: id, organisation: "o", tier: "", tags: [], isEnabled: isEnabled, keys: keys)
     }
 
     private func snapshot(
@@ -31,19 +40,11 @@ import Testing
         _ version: UInt64,
         lineage: String = NodeFixture.lineage,
         createdAt: Int64,
-        _ keys: [KeyRecord]
+        _ keys: [KeyRecord],
+        others: [AppRecord] = []
     ) -> EncodedSnapshot {
-        let app = AppRecord(
-            id: "a",
-            name: "a",
-            organisation: "o",
-            tier: "",
-            tags: [],
-            isEnabled: true,
-            keys: keys
-        )
-        return SnapshotEncoder.encode(
-            SnapshotContent(apps: [app], policies: [], providers: [], models: []),
+        SnapshotEncoder.encode(
+            SnapshotContent(apps: [app("a", keys)] + others, policies: [], providers: [], models: []),
             lineage: lineage,
             version: version,
             createdAt: createdAt,
@@ -93,6 +94,34 @@ import Testing
         #expect(await eventually { next.status.heldRevocations == 0 })
         #expect(fixture.held.last == [])
         #expect(try HeldRevocations.load(directory: fixture.dataDirectory)?.keys == [])
+    }
+
+    @Test func `holds on to apps that were disabled and to keys that had expired`() async throws {
+        let fixture = try await NodeFixture(hasRedis: false)
+        let future = WallClock.milliseconds + 3_600_000
+        // Key 1 had its end brought forward and 2 put off, 3's app was disabled and 4's enabled, after the backup.
+        let before = snapshot(
+            fixture,
+            9,
+            createdAt: 1_000,
+            [key(1, expiresAt: 900), key(2, expiresAt: future + 1)],
+            others: [app("b", isEnabled: false, [key(3)]), app("c", [key(4)])]
+        )
+        fixture.control.serve(before, lineage: NodeFixture.lineage, version: 9)
+        let agent = try fixture.agent()
+        #expect(await eventually { agent.status.version == 9 })
+        let after = snapshot(
+            fixture,
+            4,
+            lineage: Self.restored,
+            createdAt: 2_000,
+            [key(1), key(2, expiresAt: future)],
+            others: [app("b", [key(3)]), app("c", isEnabled: false, [key(4)])]
+        )
+        fixture.control.serve(after, lineage: Self.restored, version: 4)
+        #expect(await eventually { agent.status.lineage == Self.restored })
+        #expect(fixture.held.last == [key(1).id, key(3).id])
+        agent.drain(deadline: .seconds(2))
     }
 
     @Test func `reads its list only as it was written`() throws {

@@ -90,7 +90,7 @@ final class NodeFixture: Sendable {
     func agent(
         controlURL: String? = nil,
         timing: NodeTiming = NodeFixture.timing,
-        counters: Counters? = nil,
+        metrics: MetricRegistry? = nil,
         usageCapacity: Int = 65_536
     ) throws -> NodeAgent {
         var configuration = Self.configuration(
@@ -104,7 +104,7 @@ final class NodeFixture: Sendable {
         let agent = try NodeAgent(
             configuration,
             registry: .standard,
-            counters: counters,
+            metrics: metrics,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             onHeldKeys: held.append,
             onSnapshot: enforced.append

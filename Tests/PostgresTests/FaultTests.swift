@@ -1,26 +1,32 @@
 // The pool when its server is killed, restarted or stopped: everything ends in bounded time, and mends itself.
 
 import Postgres
+import Synchronization
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(3))) struct `A pool whose server` {
     private static let server = Task { try await PostgresServer.start() }
 
-    private func makePool(_ server: PostgresServer, maxConnections: Int = 4) throws -> PostgresPool {
-        try PostgresPool(
-            PostgresConfiguration(
-                conninfo: server.conninfo(),
-                maxConnections: maxConnections,
-                connectTimeout: .seconds(1),
-                acquireTimeout: .seconds(1),
-                statementTimeout: .seconds(1)
-            )
+    private func makePool(
+        _ server: PostgresServer,
+        maxConnections: Int = 4,
+        onStatement: (@Sendable (UInt64, PostgresError.Kind?) -> Void)? = nil
+    ) throws -> PostgresPool {
+        var configuration = PostgresConfiguration(
+            conninfo: server.conninfo(),
+            maxConnections: maxConnections,
+            connectTimeout: .seconds(1),
+            acquireTimeout: .seconds(1),
+            statementTimeout: .seconds(1)
         )
+        configuration.onStatement = onStatement
+        return try PostgresPool(configuration)
     }
 
     @Test func `was killed and started again replaces its connections and hears notifications again`() async throws {
         let server = try await Self.server.value
-        let pool = try makePool(server)
+        let ends = Mutex<[PostgresError.Kind?]>([])
+        let pool = try makePool(server) { _, failure in ends.withLock { $0.append(failure) } }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<4 { group.addTask { try await pool.execute("SELECT pg_sleep(0.05)") } }
             try await group.waitForAll()
@@ -46,6 +52,10 @@ import Testing
             #expect(error?.kind == .connection)
             #expect(ContinuousClock.now - begin < .seconds(15))
         }
+
+        // A statement that finds no server is one that failed: that is what wakes an operator.
+        #expect(ends.withLock { $0.count { $0 == .connection } } >= 10)
+        #expect(ends.withLock { $0.count { $0 == nil } } >= 4)
 
         try await server.startPostmaster()
         // Not one caller sees a connection of the old server.

@@ -28,6 +28,26 @@ import Testing
         #expect(await http.fetch(trusting(server, "localhost")).outcome == .complete)
     }
 
+    @Test func `a peer that asks who the client is gets told, by its certificate`() async throws {
+        let client = try await TLSServer(subject: "DNS:client.example")
+        let server = try await TLSServer(subject: "DNS:localhost", clients: client.certificate)
+        let http = try HTTPHarness()
+        var request = HTTPClientRequest(
+            method: .get,
+            url: "https://localhost:\(server.port)/",
+            caFile: server.certificate
+        )
+        #expect(await http.fetch(request).outcome != .complete)
+        request.clientIdentity = ClientIdentity(certificateFile: client.certificate, keyFile: client.key)
+        let good = await http.fetch(request)
+        #expect(good.outcome == .complete && good.heads.first?.status == 200)
+        request.clientIdentity = ClientIdentity(certificateFile: server.certificate, keyFile: server.key)
+        #expect(await http.fetch(request).outcome != .complete)
+        request.clientIdentity = ClientIdentity(certificateFile: "/nonexistent", keyFile: client.key)
+        let failure = await http.fetch(request).failure
+        #expect(failure?.reason == .tls && failure?.sentRequest == false)
+    }
+
     @Test func `a peer that speaks plain text gets nothing`() async throws {
         let server = TestServer { connection in
             connection.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
@@ -43,14 +63,16 @@ import Testing
 final class TLSServer: @unchecked Sendable {  // its parts do not change after `init`
     let port = TestServer.freePort()
     let certificate: String
+    let key: String
     private let directory: URL
     private let process: ChildProcess
 
-    init(subject: String) async throws {
+    /// Starts one that takes only clients whose certificate is this one, if one is given.
+    init(subject: String, clients: String? = nil) async throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "weir-tls-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         certificate = directory.appending(path: "cert.pem").path
-        let key = directory.appending(path: "key.pem").path
+        key = directory.appending(path: "key.pem").path
         let openssl = "/usr/bin/openssl"
         try ChildProcess(
             openssl,
@@ -62,6 +84,7 @@ final class TLSServer: @unchecked Sendable {  // its parts do not change after `
         process = try ChildProcess(
             openssl,
             ["s_server", "-accept", "\(port)", "-cert", certificate, "-key", key, "-www", "-quiet"]
+                + (clients.map { ["-Verify", "1", "-verify_return_error", "-CAfile", $0] } ?? [])
         )
         let http = try HTTPHarness()
         let url = "http://127.0.0.1:\(port)/"

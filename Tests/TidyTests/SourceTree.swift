@@ -51,7 +51,9 @@ struct SourceTree: Sendable {
         for folder in ["Sources", "dataplane", "controlplane", "schemas", "Tests", ".ci"] {
             guard let walk = FileManager.default.enumerator(atPath: "\(root)/\(folder)") else { continue }
             for case let name as String in walk {
-                if name.hasPrefix("Fixtures/") || name.contains("__pycache__") { continue }
+                if name.hasPrefix("Fixtures/") || name.contains("__pycache__") || name.hasSuffix(".pb.swift") {
+                    continue
+                }
                 add("\(folder)/\(name)", root, &files)
             }
         }

@@ -5,6 +5,7 @@ import ArgumentParser
 import ControlPlane
 private import Glibc
 import Logging
+import OTLP
 import Secrets
 import Telemetry
 
@@ -32,6 +33,7 @@ struct WeirControl: AsyncParsableCommand {
     func run() async throws {
         Logs.bootstrap(level: try Logs.level(flag: logLevel))
         let logger = Logger(label: "weir.control")
+        let telemetry = try ProgramTelemetry(program: "weir-control", instance: nil, logger: logger)
         let (host, port) = try Self.address(listen, option: "--listen")
         let (redisHost, redisPort) = try Self.address(redis, option: "--redis")
         let controlPlane = try ControlPlane(
@@ -47,11 +49,18 @@ struct WeirControl: AsyncParsableCommand {
                 sealingKey: try SealingKey(bytes: try Self.key("WEIR_SEALING_KEY")),
                 fleetKey: Redacted(try Self.key("WEIR_FLEET_KEY"))
             ),
+            telemetry: ControlTelemetry(
+                registry: telemetry.registry,
+                spans: telemetry.traces ? telemetry.spans : nil,
+                sampler: telemetry.configuration.sampler,
+                accessLogger: Logger(label: "weir.admin")
+            ),
             logger: logger
         )
         try await controlPlane.run { port in
             logger.info("listening", metadata: ["host": "\(host)", "port": "\(port)"])
         }
+        telemetry.stop()
     }
 
     private static func secret(_ name: String) throws -> String {

@@ -18,7 +18,6 @@ public final class GatewayServer: Sendable {
 
     private let configuration: GatewayConfiguration
     private let logger: Logger
-    private let counters: Counters
     private let group: MultiThreadedEventLoopGroup
     private let agent: NodeAgent
     private let pairs: [WorkerPair]
@@ -34,17 +33,22 @@ public final class GatewayServer: Sendable {
     ///
     /// - Parameters:
     ///   - configuration: what the node is told.
+    ///   - telemetry: what the node measures and traces, and for whom.
     ///   - logger: where the node logs.
     /// - Throws: when the address is taken, a TLS file is bad or the machine has no resources left.
-    public init(_ configuration: GatewayConfiguration, logger: Logger) throws {
+    public init(
+        _ configuration: GatewayConfiguration,
+        telemetry: GatewayTelemetry = GatewayTelemetry(),
+        logger: Logger
+    ) throws {
         self.configuration = configuration
         self.logger = logger
-        let counters = Counters()
-        self.counters = counters
+        let metrics = telemetry.registry
+        let caps = ModelLabelCaps()
         let tls = try configuration.tlsFiles.map { try TLSFiles.context(certificate: $0.certificate, key: $0.key) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.workers)
         self.group = group
-        let breakers = BreakerBoard(onNew: BreakerMetrics.show(in: counters))
+        let breakers = BreakerBoard(onNew: BreakerMetrics.show(in: metrics))
         let liveNodes = LiveNodes()
         let limits = NodeLimits(breakers: breakers, liveNodes: liveNodes, logger: logger)
         let pairs = try Array(group.makeIterator()).enumerated().map { index, loop in
@@ -54,20 +58,22 @@ public final class GatewayServer: Sendable {
                 configuration: configuration,
                 limits: limits,
                 breakers: breakers,
-                counters: counters,
+                telemetry: telemetry,
+                caps: caps,
                 logger: logger
             )
         }
         self.pairs = pairs
-        keeper = try RedisKeeper(configuration: configuration, node: limits, counters: counters, logger: logger)
+        keeper = try RedisKeeper(configuration: configuration, node: limits, metrics: metrics, logger: logger)
         let fleetKey = configuration.fleetKey
-        let calibrations = TokenCalibrations(counters)
-        let healths = ProviderHealths(board: breakers, counters: counters)
+        let calibrations = TokenCalibrations(metrics)
+        let healths = ProviderHealths(board: breakers, metrics: metrics)
         agent = try NodeAgent(
             configuration.node,
             registry: .standard,
             breakers: breakers,
-            counters: counters,
+            totals: { pairs.reduce(into: RequestTotals()) { $0 += $1.totals } },
+            metrics: metrics,
             logger: logger,
             onHeldKeys: { keys in for pair in pairs { pair.hold(keys) } },
             onSnapshot: { snapshot in
@@ -87,9 +93,18 @@ public final class GatewayServer: Sendable {
             }
         )
         liveNodes.follow(agent)
-        for pair in pairs { try pair.start(agent, metrics: counters) }
+        for pair in pairs { try pair.start(agent) }
         let workers = Dictionary(uniqueKeysWithValues: pairs.map { (ObjectIdentifier($0.loop), $0) })
+        let acceptFailures = metrics.counter(
+            "weir.accept.failures",
+            help: "connections not accepted for want of descriptors or memory"
+        )
         listener = try ServerBootstrap(group: group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause { acceptFailures.add() })
+                }
+            }
             .serverChannelOption(.backlog, value: Self.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)

@@ -20,7 +20,7 @@ final class Worker {
     let agent: NodeAgent
     /// The breakers of all the node's dependencies, shared by its workers.
     let breakers: BreakerBoard
-    let metrics: Counters
+    let measures: WorkerMeasures
     let logger: Logger
     /// The configuration in force; nil until the node holds a snapshot.
     private(set) var active: ActiveSnapshot?
@@ -47,7 +47,7 @@ final class Worker {
         bounds: GatewayBounds,
         agent: NodeAgent,
         breakers: BreakerBoard,
-        metrics: Counters,
+        measures: WorkerMeasures,
         counters: WorkerCounters,
         logger: Logger
     ) {
@@ -56,9 +56,10 @@ final class Worker {
         self.bounds = bounds
         self.agent = agent
         self.breakers = breakers
-        self.metrics = metrics
+        self.measures = measures
         self.counters = counters
         self.logger = logger
+        measures.time(promptMeter)
         let bound = NIOLoopBound(self, eventLoop: loop)
         loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in bound.value.sweep() }
     }

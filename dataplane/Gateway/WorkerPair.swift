@@ -21,6 +21,9 @@ final class WorkerPair: Sendable {
     private let commands: Mailbox<UpstreamCommand>
     private let bounds: GatewayBounds
     private let counters: WorkerCounters
+    private let telemetry: GatewayTelemetry
+    private let caps: ModelLabelCaps
+    private let scheme: URLScheme
     private let logger: Logger
     private let bound: NIOLoopBoundBox<Worker?>
 
@@ -30,19 +33,23 @@ final class WorkerPair: Sendable {
         configuration: GatewayConfiguration,
         limits node: NodeLimits,
         breakers: BreakerBoard,
-        counters: Counters,
+        telemetry: GatewayTelemetry,
+        caps: ModelLabelCaps,
         logger: Logger
     ) throws {
         self.loop = loop
         self.breakers = breakers
         self.logger = logger
         bounds = configuration.bounds
-        self.counters = WorkerCounters(counters)
+        self.telemetry = telemetry
+        self.caps = caps
+        scheme = configuration.tlsFiles == nil ? .http : .https
+        counters = WorkerCounters(telemetry.registry)
         let inbox = LoopInbox(loop: loop)
         self.inbox = inbox
         bound = NIOLoopBoundBox.makeEmptyBox(eventLoop: loop)
         let mailbox = Mutex<Mailbox<UpstreamCommand>?>(nil)
-        let metrics = LimitMetrics(counters)
+        let metrics = LimitMetrics(telemetry.registry, measures: telemetry.isOn)
         reactor = try ReactorHandle.start(name: "weir-io-\(index)") { reactor in
             let limits = LimitGate(
                 reactor: reactor,
@@ -55,7 +62,8 @@ final class WorkerPair: Sendable {
                 client: HTTPClient(reactor: reactor),
                 limits: limits,
                 inbox: inbox,
-                bounds: configuration.bounds
+                bounds: configuration.bounds,
+                telemetry: telemetry
             )
             let made = reactor.makeMailbox(capacity: Self.commandCapacity) { (command: UpstreamCommand) in
                 forwarder.receive(command)
@@ -73,7 +81,7 @@ final class WorkerPair: Sendable {
     }
 
     /// Makes the worker on its loop; before the first connection.
-    func start(_ agent: NodeAgent, metrics: Counters) throws {
+    func start(_ agent: NodeAgent) throws {
         try loop.submit {
             let worker = Worker(
                 loop: self.loop,
@@ -81,7 +89,12 @@ final class WorkerPair: Sendable {
                 bounds: self.bounds,
                 agent: agent,
                 breakers: self.breakers,
-                metrics: metrics,
+                measures: WorkerMeasures(
+                    self.telemetry,
+                    caps: self.caps,
+                    scheme: self.scheme,
+                    logger: self.logger
+                ),
                 counters: self.counters,
                 logger: self.logger
             )
@@ -99,6 +112,9 @@ final class WorkerPair: Sendable {
     func hold(_ keys: Set<KeyID>) {
         loop.execute { self.bound.value?.hold(keys) }
     }
+
+    /// What its worker has brought to an end so far; any thread.
+    var totals: RequestTotals { counters.totals }
 
     func drain() { loop.execute { self.bound.value?.drain() } }
 

@@ -4,6 +4,7 @@ import ArgumentParser
 import Gateway
 import Glibc
 import Logging
+import OTLP
 import Secrets
 import Telemetry
 
@@ -14,7 +15,8 @@ struct WeirGateway: ParsableCommand {
         abstract: "Runs a gateway node.",
         discussion: """
             Secrets come by the environment only: WEIR_VERIFYING_KEY (hex, Ed25519), WEIR_FLEET_KEY (hex, 32 bytes) and \
-            WEIR_FLEET_TOKEN. WEIR_LOG_LEVEL sets the level of the log on standard error.
+            WEIR_FLEET_TOKEN. WEIR_LOG_LEVEL sets the level of the log on standard error; OpenTelemetry's variables \
+            (OTEL_EXPORTER_OTLP_ENDPOINT and others, docs/telemetry.md) say where metrics and traces go.
             """
     )
 
@@ -72,10 +74,24 @@ struct WeirGateway: ParsableCommand {
         let signals = ShutdownSignals()
         Logs.bootstrap(level: try Logs.level(flag: logLevel))
         let logger = Logger(label: "weir-gateway")
-        let server = try GatewayServer(try makeConfiguration(), logger: logger)
+        let telemetry = try ProgramTelemetry(program: "weir-gateway", instance: nodeID, logger: logger)
+        let server = try GatewayServer(
+            try makeConfiguration(),
+            telemetry: GatewayTelemetry(
+                registry: telemetry.registry,
+                isOn: telemetry.measures,
+                spans: telemetry.traces ? telemetry.spans : nil,
+                sampler: telemetry.configuration.sampler,
+                followsLatestGenAI: telemetry.configuration.conventions.contains("gen_ai_latest_experimental"),
+                accessLogger: Logger(label: "weir.access")
+            ),
+            logger: logger
+        )
         logger.info("listening", metadata: ["port": "\(server.port)", "node": "\(nodeID)"])
         signals.wait()
         try server.stop()
+        // Last, so that the drain is in it.
+        telemetry.stop()
     }
 
     private func makeConfiguration() throws -> GatewayConfiguration {

@@ -14,6 +14,7 @@ private import Glibc
         let method: HTTPClientRequest.Method
         let http2: Bool
         let caFile: String?
+        let clientIdentity: ClientIdentity?
     }
 
     private enum Phase {
@@ -99,7 +100,12 @@ private import Glibc
     ///
     /// - Throws: `invalidRequest` when the request must not be sent as it is; the handle stays usable.
     func begin(_ transfer: Transfer, _ request: HTTPClientRequest) throws(TransferFailure) {
-        let shape = Shape(method: request.method, http2: request.http2, caFile: request.caFile)
+        let shape = Shape(
+            method: request.method,
+            http2: request.http2,
+            caFile: request.caFile,
+            clientIdentity: request.clientIdentity
+        )
         if shape != self.shape { configure(shape) }
         if request.url.utf8.count != url.utf8.count || request.url != url {
             try setURL(request.url)
@@ -148,13 +154,18 @@ private import Glibc
         return .failed(failure(reason(of: code)))
     }
 
-    /// A failure of our own making, such as a missed deadline.
-    func failure(_ reason: TransferFailure.Reason) -> TransferFailure {
+    /// Whether libcurl has written any of the request.
+    var hasSentRequest: Bool {
         var requestBytes = 0
         unsafe weir_curl_get_long(pointer, CURLINFO_REQUEST_SIZE, &requestBytes)
-        return TransferFailure(
+        return requestBytes > 0
+    }
+
+    /// A failure of our own making, such as a missed deadline.
+    func failure(_ reason: TransferFailure.Reason) -> TransferFailure {
+        TransferFailure(
             reason: reason,
-            sentRequest: requestBytes > 0,
+            sentRequest: hasSentRequest,
             receivedBytes: hasReceived,
             detail: unsafe String(cString: errorText)
         )
@@ -217,6 +228,10 @@ private import Glibc
         set(CURLOPT_SSL_VERIFYHOST, 2)
         set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
         if let caFile = shape.caFile { setText(CURLOPT_CAINFO, caFile) }
+        if let identity = shape.clientIdentity {
+            setText(CURLOPT_SSLCERT, identity.certificateFile)
+            setText(CURLOPT_SSLKEY, identity.keyFile)
+        }
 
         set(CURLOPT_HTTP_VERSION, shape.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1)
         if shape.http2 { set(CURLOPT_PIPEWAIT, 1) }

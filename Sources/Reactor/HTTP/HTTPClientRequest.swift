@@ -1,5 +1,19 @@
 // What one request to an upstream says, and the bounds that all of them share.
 
+/// How a client shows who it is over TLS.
+public struct ClientIdentity: Sendable, Equatable {
+    /// A PEM file of the client's certificate, and of those between it and one that the server trusts.
+    public var certificateFile: String
+    /// A PEM file of its private key, without a passphrase.
+    public var keyFile: String
+
+    /// Makes an identity of two files, which are read with each connection.
+    public init(certificateFile: String, keyFile: String) {
+        self.certificateFile = certificateFile
+        self.keyFile = keyFile
+    }
+}
+
 /// One request to an upstream, complete with its body and its deadlines.
 public struct HTTPClientRequest: Sendable {
     /// The request's method.
@@ -40,6 +54,8 @@ public struct HTTPClientRequest: Sendable {
     public var http2: Bool
     /// A PEM file of the authorities to trust in place of the system's.
     public var caFile: String?
+    /// Who the client is, for servers that ask; nil for nobody.
+    public var clientIdentity: ClientIdentity?
     /// Whether loopback and private addresses may be dialled, where the client's bounds allow them at all.
     ///
     /// A connection that is there is not judged again: requests that differ in this have different ``isolation``.
@@ -59,6 +75,7 @@ public struct HTTPClientRequest: Sendable {
         totalTimeout: Duration? = nil,
         http2: Bool = false,
         caFile: String? = nil,
+        clientIdentity: ClientIdentity? = nil,
         allowsPrivateAddresses: Bool = true,
         isolation: [UInt8] = []
     ) {
@@ -72,6 +89,7 @@ public struct HTTPClientRequest: Sendable {
         self.totalTimeout = totalTimeout
         self.http2 = http2
         self.caFile = caFile
+        self.clientIdentity = clientIdentity
         self.allowsPrivateAddresses = allowsPrivateAddresses
         self.isolation = isolation
     }

@@ -42,6 +42,15 @@ public final class Transfer {
         if case .ended = state { true } else { false }
     }
 
+    /// Whether a part of the request may have reached the upstream; to be asked before ``cancel()``.
+    public var hasSentRequest: Bool {
+        switch state {
+        case .queued: false
+        case .active(let handle): handle.hasSentRequest
+        case .ended: true
+        }
+    }
+
     /// Ends the transfer at once and for good: the delegate hears nothing more and is let go.
     ///
     /// Legal in every state, inside every delegate call, and more than once.

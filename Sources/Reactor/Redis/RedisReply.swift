@@ -14,6 +14,20 @@ public enum RedisReply: Equatable, Sendable {
     case array([RedisReply])
 }
 
+extension RedisReply {
+    /// The elements of an array of integers; nil of all else.
+    public var integers: [Int64]? {
+        guard case .array(let elements) = self else { return nil }
+        var integers: [Int64] = []
+        integers.reserveCapacity(elements.count)
+        for element in elements {
+            guard case .integer(let integer) = element else { return nil }
+            integers.append(integer)
+        }
+        return integers
+    }
+}
+
 /// Why a command has no answer.
 public enum RedisFailure: Error, Equatable, Sendable {
     /// The class of an error reply, by its first word.

@@ -17,6 +17,10 @@ final class FaultSystem: Sendable {
         get throws { try #require(current, "the suite needs the trait .faultSystem") }
     }
 
+    private static let workersPerNode = 2
+    /// Each worker's, the keeper's (which it opens when it needs it), the follower's two.
+    static let redisConnectionsPerNode = workersPerNode + 3
+
     /// How much longer outages last than in the short run; the checks are the same.
     static let stretch: Int = ProcessInfo.processInfo.environment["WEIR_FAULTS"] == "long" ? 10 : 1
 
@@ -59,7 +63,7 @@ final class FaultSystem: Sendable {
             restarts: nil
         )
         plan.moreControlPorts = try (1..<controls).map { _ in try FreePort.claim() }
-        plan.gatewayArguments = ["--workers", "2", "--drain-timeout", "5"] + arguments
+        plan.gatewayArguments = ["--workers", String(workersPerNode), "--drain-timeout", "5"] + arguments
         var redisLinks: [FaultProxy] = []
         var controlLinks: [FaultProxy] = []
         for index in 0..<gateways {

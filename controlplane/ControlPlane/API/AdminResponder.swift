@@ -6,6 +6,7 @@ import Hummingbird
 import Logging
 import Postgres
 import Secrets
+import Telemetry
 
 /// Answers every request of weir-control.
 struct AdminResponder: HTTPResponder {
@@ -14,31 +15,113 @@ struct AdminResponder: HTTPResponder {
     let table: RouteTable
     let adminToken: TokenDigest
     let fleetToken: TokenDigest
+    let measures: ControlMeasures
+    let accessLogger: Logger
     let logger: Logger
 
     func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
         let requestID = Self.requestID(request)
-        var answer: Answer
-        do {
-            answer = try await self.answer(request, requestID: requestID)
-        } catch {
-            let problem = self.problem(error, requestID: requestID)
-            answer = .json(problem.json(requestID: requestID), status: problem.status, headers: problem.headers)
-            answer.contentType = Problem.contentType
+        let start = ContinuousClock.now
+        let startedAt = UnixTime.nanoseconds
+        let place = measures.tracer.place(
+            parent: HTTPField.Name("traceparent").flatMap { request.headers[$0] },
+            state: HTTPField.Name("tracestate").flatMap { request.headers[$0] }
+        )
+        let method = request.method.rawValue
+        let parts = (request.head.path ?? "/").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let target = Target(path: parts[0], query: parts.count > 1 ? parts[1] : "")
+        let match = table.match(method: method == "HEAD" ? "GET" : method, path: target.path)
+        if !match.isProbe { measures.callDidBegin(ControlMeasures.known(method)) }
+        let answer = await ControlTracer.$current.withValue(place?.context) {
+            do {
+                return try await self.answer(request, target, match, requestID: requestID)
+            } catch {
+                let problem = self.problem(error, requestID: requestID)
+                var answer = Answer.json(
+                    problem.json(requestID: requestID),
+                    status: problem.status,
+                    headers: problem.headers
+                )
+                answer.contentType = Problem.contentType
+                return answer
+            }
         }
+        let took = ContinuousClock.now - start
+        tell(request, match, answer, requestID: requestID, took: took, startedAt: startedAt, place)
         return Self.response(answer, requestID: requestID, isHead: request.method == .head)
     }
 
-    private func answer(_ request: Request, requestID: String) async throws -> Answer {
-        let target = request.head.path ?? "/"
-        guard target.utf8.count <= 8192 else { throw Problem.badRequest("The path is too long.") }
-        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let method = request.method.rawValue
-        let sought = method == "HEAD" ? "GET" : method
-        switch table.match(method: sought, path: parts[0]) {
+    /// Counts, traces and logs a call that is over.
+    private func tell(
+        _ request: Request,
+        _ match: RouteTable.Match,
+        _ answer: Answer,
+        requestID: String,
+        took: Duration,
+        startedAt: UInt64,
+        _ place: ControlTracer.Place?
+    ) {
+        let method = ControlMeasures.known(request.method.rawValue)
+        let route: Route? = if case .route(let found, _) = match { found } else { nil }
+        guard !match.isProbe else { return }
+        let nanoseconds = UInt64(max(took / .nanoseconds(1), 0))
+        // Who shows no token has no say in what is recorded.
+        let isTrusted = answer.status != 401
+        measures.callDidEnd(
+            method,
+            template: route?.template,
+            status: answer.status,
+            nanoseconds: nanoseconds,
+            exemplar: isTrusted ? place?.context : nil
+        )
+        if let place {
+            var attributes: [TraceSpan.Attribute] = [
+                .init("http.request.method", .string(method)),
+                .init("http.response.status_code", .int(Int64(answer.status))), .init("url.scheme", .string("http")),
+                .init("weir.request_id", .string(requestID)),
+            ]
+            if let route { attributes.append(.init("http.route", .string(route.template))) }
+            measures.tracer.record(
+                place,
+                isTrusted: isTrusted,
+                name: route.map { "\(method) \($0.template)" } ?? method,
+                start: startedAt,
+                attributes: attributes,
+                failure: answer.status >= 500 ? "\(answer.status)" : nil
+            )
+        }
+        let isChange = method != "GET" && method != "HEAD" && route?.access != .fleet
+        let level: Logger.Level = answer.status >= 500 ? .warning : isChange ? .info : .debug
+        var fields: Logger.Metadata {
+            var fields: Logger.Metadata = [
+                "method": "\(method)", "route": "\(route?.template ?? "none")", "status": "\(answer.status)",
+                "request_id": "\(requestID)", "actor": "\(route.map { "\($0.access)" } ?? "unknown")",
+                "total_ms": .stringConvertible(Double(nanoseconds / 1_000) / 1_000),
+            ]
+            if let version = answer.headers["weir-version"] { fields["version"] = "\(version)" }
+            if let place { fields["trace_id"] = "\(place.context.traceID)" }
+            return fields
+        }
+        accessLogger.log(level: level, "call", metadata: fields)
+    }
+
+    /// A request's target, undecoded.
+    private struct Target {
+        let path: Substring
+        let query: Substring
+    }
+
+    private func answer(
+        _ request: Request,
+        _ target: Target,
+        _ match: RouteTable.Match,
+        requestID: String
+    ) async throws -> Answer {
+        guard (request.head.path ?? "").utf8.count <= 8192 else { throw Problem.badRequest("The path is too long.") }
+        switch match {
         case .none:
             // Without a token nothing is said about which paths exist.
-            try authorize(parts[0].hasPrefix("/internal/") ? .fleet : .admin, request)
+            try authorize(target.path.hasPrefix("/internal/") ? .fleet : .admin, request)
             throw Problem.notFound
         case .wrongMethod(let allowed, let access):
             try authorize(access, request)
@@ -47,10 +130,10 @@ struct AdminResponder: HTTPResponder {
             try authorize(route.access, request)
             let body = try await body(of: request, for: route)
             let call = Call(
-                method: method,
-                path: String(parts[0]),
+                method: request.method.rawValue,
+                path: String(target.path),
                 parameters: parameters,
-                query: try Query(parts.count > 1 ? parts[1] : ""),
+                query: try Query(target.query),
                 headers: Self.headers(request),
                 body: body,
                 requestID: requestID,

@@ -13,15 +13,16 @@ struct AdminRoutes: Sendable {
     let keeper: SnapshotKeeper
     let holder: SnapshotHolder
     let publisher: Publisher
-    let counters: Counters
+    let metrics: MetricRegistry
     let isReady: @Sendable () -> Bool
 
     var routes: [Route] {
         [
             Route("GET", "/healthz", access: .open) { _ in .json(["status": "ok"]) },
             Route("GET", "/readyz", access: .open, readiness),
-            Route("GET", "/metrics", access: .open) { _ in
-                Answer(contentType: "text/plain; version=0.0.4; charset=utf-8", body: counters.render())
+            Route("GET", "/metrics", access: .open) { call in
+                let format = ExpositionFormat.negotiated(accept: call.headers["accept"])
+                return Answer(contentType: format.contentType, body: metrics.render(format))
             },
             Route("GET", "/v1/openapi.yaml") { _ in
                 Answer(contentType: "application/yaml", body: PackageResources.openapi_yaml)

@@ -82,6 +82,13 @@ struct Query: Sendable {
 
     subscript(name: String) -> String? { values[name] }
 
+    /// What the call changes beside its body: empty, or the parameters by name; without those that say only how long to
+    /// wait for the answer.
+    var canonical: String {
+        let said = values.filter { !AppliedWait.parameters.contains($0.key) }.sorted { $0.key < $1.key }
+        return said.isEmpty ? "" : "?" + said.map { "\($0.key)=\($0.value)" }.joined(separator: "&")
+    }
+
     /// Refuses parameters the operation does not know.
     func allowOnly(_ names: Set<String>) throws(Problem) {
         let unknown = values.keys.filter { !names.contains($0) }.sorted()

@@ -96,6 +96,18 @@ struct ObjectReader {
         }
     }
 
+    /// A number in a range, or null.
+    mutating func optionalNumber(_ name: String, in range: ClosedRange<Double>) -> Double? {
+        switch take(name) {
+        case nil, .null: return nil
+        case .integer(let value) where range.contains(Double(value)): return Double(value)
+        case .number(let value) where range.contains(value): return value
+        default:
+            refuse(name, "must be a number from \(range.lowerBound) to \(range.upperBound), or null")
+            return nil
+        }
+    }
+
     /// One of some words, or null.
     mutating func optionalWord(_ name: String, of allowed: [String]) -> String? {
         switch take(name) {
@@ -153,6 +165,14 @@ struct ObjectReader {
     /// - Throws: 422 with every fault, members left over included.
     mutating func finish() throws(Problem) {
         for name in members.keys.sorted() { refuse(escaped(name), "unknown field") }
+        try finishPassingOver()
+    }
+
+    /// Ends the reading of what another of our programs says: a newer build's has members that this one does not know.
+    ///
+    /// - Throws: 422 with every fault of the members that were read.
+    mutating func finishPassingOver() throws(Problem) {
+        members.removeAll()
         guard problems.isEmpty else { throw .invalid(problems) }
     }
 

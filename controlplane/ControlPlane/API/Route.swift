@@ -61,6 +61,9 @@ struct RouteTable: Sendable {
         /// The path exists, the method does not.
         case wrongMethod(allowed: [String], access: Access)
         case none
+
+        /// Whether it is a probe or a scrape, which come all the time and say nothing.
+        var isProbe: Bool { if case .route(let route, _) = self { route.access == .open } else { false } }
     }
 
     let routes: [Route]

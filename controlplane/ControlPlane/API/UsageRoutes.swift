@@ -29,7 +29,10 @@ struct UsageRoutes: Sendable {
     let pool: PostgresPool
 
     var routes: [Route] {
-        [Route("GET", "/v1/usage", usage), Route("GET", "/v1/requests/{id}", request)]
+        [
+            Route("GET", "/v1/usage", usage), Route("GET", "/v1/requests/{id}", request),
+            Route("GET", "/v1/requests/{id}/explain", explain),
+        ]
     }
 
     private func usage(_ call: Call) async throws -> Answer {
@@ -104,7 +107,34 @@ struct UsageRoutes: Sendable {
         return .object(members)
     }
 
-    private func request(_ call: Call) async throws -> Answer {
+    private func request(_ call: Call) async throws -> Answer { .json(try record(try await row(call))) }
+
+    /// Why a request was refused: what its node wrote down of every rule.
+    private func explain(_ call: Call) async throws -> Answer {
+        let row = try await row(call)
+        let record = try record(row)
+        let decision = record["outcome"] == "refused" ? "refuse" : "allow"
+        var verdicts: (rules: JSON, limits: JSON) = (.array([]), .array([]))
+        var leftOut: JSON = .integer(0)
+        let text = try row.optionalString("explanation")
+        if let text {
+            let explanation = try JSONParser.parse(Array(text.utf8))
+            verdicts = (explanation["rules"] ?? .array([]), explanation["limits"] ?? .array([]))
+            leftOut = explanation["left_out"] ?? leftOut
+        }
+        return .json([
+            "request_id": record["request_id"] ?? .null, "started_at": record["started_at"] ?? .null,
+            "app_id": record["app_id"] ?? .null, "key_id": record["key_id"] ?? .null,
+            "model": record["model"] ?? .null, "status": record["status"] ?? .null,
+            "node_id": record["node_id"] ?? .null, "snapshot_version": record["snapshot_version"] ?? .null,
+            "decision": .string(decision), "refused_by": record["refused_by"] ?? .null,
+            "reason": record["reason"] ?? .null,
+            // Of admitted requests nothing is written down, and nodes of an older build write nothing.
+            "explained": .bool(text != nil), "rules": verdicts.rules, "limits": verdicts.limits, "left_out": leftOut,
+        ])
+    }
+
+    private func row(_ call: Call) async throws -> PostgresRow {
         try call.query.allowOnly([])
         let id = call.parameter("id")
         guard !id.utf8.contains(0) else { throw Problem.notFound }
@@ -117,7 +147,7 @@ struct UsageRoutes: Sendable {
             [.text(id)]
         )
         guard let row = rows.first else { throw Problem.notFound }
-        return .json(try record(row))
+        return row
     }
 
     private func record(_ row: PostgresRow) throws -> JSON {
@@ -133,7 +163,7 @@ struct UsageRoutes: Sendable {
             "endpoint": .optional(endpoint?.path.description), "model": .string(try row.string("model")),
             "provider_id": .string(try row.string("provider_id")),
             "upstream_model": .string(try row.string("upstream_model")), "status": .integer(try row.int("status")),
-            "outcome": .optional(outcome.map(Self.name)), "refused_by": .optional(try row.optionalString("refused_by")),
+            "outcome": .optional(outcome?.name), "refused_by": .optional(try row.optionalString("refused_by")),
             "reason": .optional(try row.optionalString("reason")), "stream": .bool(try row.bool("is_stream")),
             "prompt_tokens": .integer(try row.int("prompt_tokens")),
             "completion_tokens": .integer(try row.int("completion_tokens")),
@@ -148,17 +178,6 @@ struct UsageRoutes: Sendable {
             "first_byte_us": .integer(try row.int("first_byte_microseconds")),
             "snapshot_version": .integer(try row.int("snapshot_version")),
         ]
-    }
-
-    private static func name(_ outcome: UsageRecord.Outcome) -> String {
-        switch outcome {
-        case .completed: "completed"
-        case .refused: "refused"
-        case .clientGone: "client_gone"
-        case .upstreamFailed: "upstream_failed"
-        case .interrupted: "interrupted"
-        case .timedOut: "timed_out"
-        }
     }
 
     private static func name(_ source: UsageRecord.Source) -> String {

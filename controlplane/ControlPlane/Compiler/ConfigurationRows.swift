@@ -127,6 +127,7 @@ struct ChangedRows: Sendable {
             case PolicyRow.kind: policyIDs.insert(id)
             case Provider.kind, Model.kind, FleetKey.kind: hasRoutes = true
             case LineageKeeper.auditKind: break  // it is in the head
+            case LogLevelKeeper.auditKind: break  // nodes hear of it with their reports
             default: return nil
             }
         }

@@ -5,6 +5,7 @@ import Logging
 import Postgres
 import Secrets
 import Synchronization
+import Telemetry
 
 /// Keeps the holder's snapshot up to date.
 final class SnapshotKeeper: Sendable {
@@ -15,6 +16,7 @@ final class SnapshotKeeper: Sendable {
     private let holder: SnapshotHolder
     private let store: Store
     private let lineage: LineageKeeper
+    private let measures: ControlMeasures
     private let logger: Logger
     private let reason = Mutex<String?>(nil)
 
@@ -23,12 +25,14 @@ final class SnapshotKeeper: Sendable {
         holder: SnapshotHolder,
         store: Store,
         lineage: LineageKeeper,
+        measures: ControlMeasures,
         logger: Logger
     ) {
         self.compiler = compiler
         self.holder = holder
         self.store = store
         self.lineage = lineage
+        self.measures = measures
         self.logger = logger
     }
 
@@ -61,7 +65,17 @@ final class SnapshotKeeper: Sendable {
                 return
             }
             if database == .ahead {
+                let before = holder.current?.version ?? 0
+                let (start, startedAt) = (ContinuousClock.now, UnixTime.nanoseconds)
                 let snapshot = try await compiler.compile(after: holder.current)
+                measures.compile.record(nanoseconds: Int64((ContinuousClock.now - start) / .nanoseconds(1)))
+                measures.tracer.record(
+                    "compile snapshot",
+                    from: before,
+                    to: snapshot.version,
+                    start: startedAt,
+                    attributes: [.init("weir.incremental", .bool(snapshot.isIncremental))]
+                )
                 holder.accept(snapshot)
                 logger.debug(
                     "snapshot compiled",

@@ -4,6 +4,7 @@
 import Codec
 import Ledger
 import Postgres
+import Telemetry
 
 /// Writes usage.
 struct UsageIngest: Sendable {
@@ -12,11 +13,12 @@ struct UsageIngest: Sendable {
         "provider_id", "upstream_model", "endpoint", "status", "outcome", "source", "is_stream", "prompt_tokens",
         "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
         "request_bytes", "response_bytes", "latency_microseconds", "first_byte_microseconds", "refused_by", "reason",
-        "snapshot_version",
+        "snapshot_version", "explanation",
     ]
     private static let columnList = columns.joined(separator: ", ")
 
     let pool: PostgresPool
+    let measures: ControlMeasures
 
     /// Decodes and merges a batch.
     ///
@@ -27,12 +29,17 @@ struct UsageIngest: Sendable {
         do throws(CodecError) {
             batch = try UsageBatch.decode(bytes)
         } catch {
+            measures.refusedBatches.add()
             throw Problem.badRequest("The body is no usage batch: \(error.reason) at byte \(error.offset).")
         }
         guard !batch.nodeID.utf8.contains(0), !batch.bootID.utf8.contains(0) else {
             throw Problem.badRequest("Node and boot ids must not contain NUL.")
         }
+        let start = ContinuousClock.now
         let accepted = try await merge(batch)
+        measures.ingest.record(nanoseconds: Int64((ContinuousClock.now - start) / .nanoseconds(1)))
+        measures.records.add(UInt64(accepted))
+        measures.duplicates.add(UInt64(batch.records.count) - UInt64(accepted))
         return .json([
             "accepted": .integer(accepted), "duplicates": .integer(Int64(batch.records.count) - accepted),
         ])
@@ -118,7 +125,7 @@ struct UsageIngest: Sendable {
             .int(record.reasoningTokens), .int(record.requestBytes), .int(record.responseBytes),
             .int(record.latencyMicroseconds), .int(record.firstByteMicroseconds),
             record.refusedBy.map(text) ?? .null, record.reason.map(text) ?? .null,
-            .int(Int64(clamping: record.snapshotVersion)),
+            .int(Int64(clamping: record.snapshotVersion)), record.explanation.map(text) ?? .null,
         ]
     }
 

@@ -72,6 +72,8 @@ indirect enum JSON: Equatable, Sendable {
     static func optional(_ text: String?) -> JSON { text.map { .string($0) } ?? .null }
     /// An optional number as an integer or null.
     static func optional(_ value: Int64?) -> JSON { value.map { .integer($0) } ?? .null }
+    /// An optional number as a number or null.
+    static func optional(_ value: Double?) -> JSON { value.map { .number($0) } ?? .null }
     /// Texts as an array of strings.
     static func strings(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
 }

@@ -31,10 +31,19 @@ struct NodeReport: Sendable, Equatable {
     let heldRevocations: Int64
     /// Milliseconds since the Unix epoch, by the node's clock.
     let startedAt: Int64
+    /// How busy it is, and what it does without.
+    let load: NodeLoad
     /// Milliseconds since the Unix epoch, by the clock of the control plane that heard it.
     let seenAt: Int64
 
-    /// Whether both say the same, whenever they said it.
+    /// A node's own words, for people: cut and made printable rather than refused, because they explain a fault.
+    static func reason(_ value: JSON?) -> String? {
+        guard let text = value?.stringValue, !text.isEmpty else { return nil }
+        let scalars = text.unicodeScalars.prefix(1024).map { $0.value < 0x20 || $0.value == 0x7F ? " " : Character($0) }
+        return String(scalars)
+    }
+
+    /// Whether both say the same of what is enforced, whenever they said it.
     func says(sameAs other: NodeReport) -> Bool {
         version == other.version && lineage == other.lineage && canary == other.canary && status == other.status
             && reason == other.reason && heldRevocations == other.heldRevocations
@@ -49,7 +58,7 @@ struct KnownNode: Sendable {
     let isDuplicate: Bool
 
     var json: JSON {
-        [
+        let standing: JSON = [
             "id": .string(report.nodeID), "boot_id": .string(report.bootID), "url": .string(report.url),
             "live": .bool(isLive), "duplicate": .bool(isDuplicate), "lineage": .string(report.lineage),
             "version": .integer(report.version), "canary": .optional(report.canary.isEmpty ? nil : report.canary),
@@ -58,6 +67,7 @@ struct KnownNode: Sendable {
             "started_at": .string(Timestamp.text(report.startedAt)),
             "seen_at": .string(Timestamp.text(report.seenAt)),
         ]
+        return standing.replacingMembers(from: report.load.members)
     }
 }
 
@@ -226,7 +236,7 @@ final class NodeRegistry: Sendable {
         let rows = try await pool.query(
             """
             SELECT id, boot_id, url, lineage, version, canary, status, reason, snapshot_source, held_revocations,
-                started_at, seen_at, first_seen_at
+                started_at, seen_at, first_seen_at, load
             FROM nodes WHERE seen_at > now() - interval '1 day' ORDER BY seen_at DESC LIMIT $1
             """,
             [.int(Int64(Self.maxNodes))]
@@ -284,23 +294,24 @@ final class NodeRegistry: Sendable {
             """
             WITH written AS (
                 INSERT INTO nodes (id, boot_id, url, lineage, version, canary, status, reason, snapshot_source,
-                    held_revocations, started_at, seen_at, first_seen_at)
+                    held_revocations, started_at, seen_at, first_seen_at, load)
                 SELECT id, boot_id, url, lineage, version, canary, status, nullif(reason, ''), source, held,
                     to_timestamp(started_at / 1000.0), to_timestamp(seen_at / 1000.0),
-                    to_timestamp(first_seen_at / 1000.0)
+                    to_timestamp(first_seen_at / 1000.0), load::json
                 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
-                    $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
+                    $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+                    $14::text[])
                     AS report (id, boot_id, url, lineage, version, canary, status, reason, source, held, started_at,
-                        seen_at, first_seen_at)
+                        seen_at, first_seen_at, load)
                 ON CONFLICT (id, boot_id) DO UPDATE SET url = excluded.url, lineage = excluded.lineage,
                     version = excluded.version, canary = excluded.canary, status = excluded.status,
                     reason = excluded.reason, snapshot_source = excluded.snapshot_source,
                     held_revocations = excluded.held_revocations, started_at = excluded.started_at,
-                    seen_at = excluded.seen_at,
+                    seen_at = excluded.seen_at, load = excluded.load,
                     first_seen_at = least(nodes.first_seen_at, excluded.first_seen_at)
                 WHERE nodes.seen_at < excluded.seen_at
             )
-            SELECT CASE WHEN $14 THEN pg_notify($15, $16) END AS told
+            SELECT CASE WHEN $15 THEN pg_notify($16, $17) END AS told
             """,
             [
                 .textArray(reports.map(\.nodeID)), .textArray(reports.map(\.bootID)), .textArray(reports.map(\.url)),
@@ -309,6 +320,7 @@ final class NodeRegistry: Sendable {
                 .textArray(reports.map { $0.reason ?? "" }), .textArray(reports.map(\.source)),
                 .intArray(reports.map(\.heldRevocations)), .intArray(reports.map(\.startedAt)),
                 .intArray(reports.map(\.seenAt)), .intArray(entries.map(\.firstSeenAt)),
+                .textArray(reports.map { JSON.object($0.load.members).text }),
                 .bool(hasNews), .text(Self.channel), .text(ownName),
             ]
         )
@@ -327,6 +339,7 @@ final class NodeRegistry: Sendable {
             source: try row.string("snapshot_source"),
             heldRevocations: try row.int("held_revocations"),
             startedAt: try row.milliseconds("started_at"),
+            load: NodeLoad(stored: try JSONParser.parse(Array(try row.string("load").utf8))),
             seenAt: try row.milliseconds("seen_at")
         )
     }

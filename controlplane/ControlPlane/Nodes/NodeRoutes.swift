@@ -4,6 +4,7 @@ import Ledger
 import Policy
 import Secrets
 import Snapshot
+import Telemetry
 
 /// Operations under `/internal/v1`.
 struct NodeRoutes: Sendable {
@@ -13,6 +14,7 @@ struct NodeRoutes: Sendable {
     let nodes: NodeRegistry
     let ingest: UsageIngest
     let lineage: LineageKeeper
+    let logLevels: LogLevelKeeper
 
     var routes: [Route] {
         [
@@ -92,10 +94,11 @@ struct NodeRoutes: Sendable {
         let canary = reader.text("canary", maxBytes: 64, allowsEmpty: true)
         let held = reader.optionalInteger("held_revocations", in: 0...Int64.max)
         let status = reader.word("status", of: ["ack", "nack"], default: nil)
-        let reason = Self.reason(reader.take("reason"))
+        let reason = NodeReport.reason(reader.take("reason"))
         let startedAt = reader.optionalInteger("started_at_ms", in: 0...253_402_300_799_999)
         let source = reader.word("snapshot_source", of: ["redis", "control", "disk", "none"], default: "none")
-        try reader.finish()
+        let load = NodeLoad(&reader)
+        try reader.finishPassingOver()
         let isRefusal = status == "nack"
         let report = NodeReport(
             nodeID: nodeID,
@@ -109,6 +112,7 @@ struct NodeRoutes: Sendable {
             source: source,
             heldRevocations: held ?? 0,
             startedAt: startedAt ?? 0,
+            load: load,
             seenAt: Timestamp.now
         )
         let standing = try nodes.take(report)
@@ -124,17 +128,13 @@ struct NodeRoutes: Sendable {
             )
         }
         let confirmed = current.flatMap { $0.isLineageConfirmed ? $0.lineage : nil }
+        let levels = logLevels.current
         return .json([
+            "log_levels": .string(levels?.setting.text ?? ""),
+            "log_levels_ms": .optional(levels?.remainingMilliseconds),
             "live_nodes": .integer(Int64(standing.live)), "rank": .integer(Int64(standing.rank)),
             "duplicate": .bool(standing.isDuplicate),
             "confirmed_lineage": .string(confirmed ?? ""),
         ])
-    }
-
-    /// A node's own words, for people: cut and made printable rather than refused, because they explain a fault.
-    private static func reason(_ value: JSON?) -> String? {
-        guard let text = value?.stringValue, !text.isEmpty else { return nil }
-        let scalars = text.unicodeScalars.prefix(1024).map { $0.value < 0x20 || $0.value == 0x7F ? " " : Character($0) }
-        return String(scalars)
     }
 }

@@ -32,12 +32,12 @@ final class LineageKeeper: Sendable {
     private let suspicion = Mutex<Evidence?>(nil)
     private let suspected = Beacon()
 
-    init(store: Store, verifyingKey: VerifyingKey, counters: Counters, logger: Logger) {
+    init(store: Store, verifyingKey: VerifyingKey, metrics: MetricRegistry, logger: Logger) {
         self.store = store
         self.verifyingKey = verifyingKey
         self.logger = logger
-        changes = counters.counter(
-            "weir_lineage_changes_total",
+        changes = metrics.counter(
+            "weir.lineage.changes",
             help: "lineages begun because the database was set back"
         )
     }

@@ -35,6 +35,7 @@ final class Publisher: Sendable {
     private let lineage: LineageKeeper
     private let logger: Logger
     private let lease = PublisherLease()
+    private let measures: ControlMeasures
     private let refusals: Counter
     private let state = Mutex(State())
 
@@ -43,19 +44,21 @@ final class Publisher: Sendable {
         holder: SnapshotHolder,
         redis: RedisClient,
         lineage: LineageKeeper,
-        counters: Counters,
+        measures: ControlMeasures,
         logger: Logger
     ) {
         self.pool = pool
         self.holder = holder
         self.redis = redis
         self.lineage = lineage
+        self.measures = measures
+        let metrics = measures.registry
         self.logger = logger
-        refusals = counters.counter("weir_head_refusals_total", help: "head writes that Redis refused as too old")
-        counters.observe("weir_publisher", help: "1 while this control plane publishes") { [weak self] in
+        refusals = metrics.counter("weir.head.refusals", help: "head writes that Redis refused as too old")
+        metrics.observe("weir.publisher", help: "1 while this control plane publishes") { [weak self] in
             self?.isPublisher == true ? 1 : 0
         }
-        counters.observe("weir_published_version", help: "the version this control plane put into Redis; else 0") {
+        metrics.observe("weir.published.version", help: "the version this control plane put into Redis; else 0") {
             [weak self] in Int64(clamping: self?.publishedVersion ?? 0)
         }
     }
@@ -179,7 +182,17 @@ final class Publisher: Sendable {
         let isPublished = state.withLock { $0.published?.position == current.position }
         guard !isPublished else { return }
         do {
+            let before = state.withLock { $0.published?.version } ?? 0
+            let (start, startedAt) = (ContinuousClock.now, UnixTime.nanoseconds)
             try await publish(current, fence)
+            measures.publish.record(nanoseconds: Int64((ContinuousClock.now - start) / .nanoseconds(1)))
+            measures.tracer.record(
+                "publish snapshot",
+                from: before,
+                to: current.version,
+                start: startedAt,
+                attributes: []
+            )
             await tidy { try await settle(upTo: current.version) }
             tell(nil)
         } catch {

@@ -8,7 +8,7 @@ import Secrets
 struct IdempotencyRecord: Sendable {
     static let maxKeyBytes = 255
 
-    /// Method and path are part of it: the same key elsewhere is another key.
+    /// Method, path and query are part of it: the same key elsewhere is another key, and a canary is another change.
     private let key: String
     private let request: [UInt8]
 
@@ -20,7 +20,7 @@ struct IdempotencyRecord: Sendable {
         guard (1...Self.maxKeyBytes).contains(key.utf8.count), key.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) else {
             throw .badRequest("Idempotency-Key must be 1 to \(Self.maxKeyBytes) printable ASCII characters.")
         }
-        self.key = "\(call.method) \(call.path) \(key)"
+        self.key = "\(call.method) \(call.path)\(call.query.canonical) \(key)"
         request = SHA256.digest(call.body).bytes
     }
 

@@ -15,6 +15,9 @@ enum Migrations {
         ("0002_model_tokens", PackageResources.migration_0002_sql),
         ("0003_provider_timeouts", PackageResources.migration_0003_sql),
         ("0004_distribution", PackageResources.migration_0004_sql),
+        ("0005_log_levels", PackageResources.migration_0005_sql),
+        ("0006_explanations", PackageResources.migration_0006_sql),
+        ("0007_node_load", PackageResources.migration_0007_sql),
     ]
 
     /// Runs what has not been run.

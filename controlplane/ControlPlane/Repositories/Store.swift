@@ -45,6 +45,7 @@ struct Store: Sendable {
     let applied: AppliedWaiter
     /// Told at once of a commit made here, before NOTIFY comes round.
     let committed: Beacon
+    let tracer: ControlTracer
 
     /// Runs `body` as one change and answers when it is committed, or applied when `?wait=applied` says so.
     ///
@@ -72,6 +73,8 @@ struct Store: Sendable {
             let change = try await Self.bump(session)
             let outcome = try await body(change)
             try await Self.record(outcome, of: change, actor: call.actor, requestID: call.requestID)
+            // Before the commit, whose notification may have it compiled before this task goes on.
+            tracer.noteChange(change.version)
             var answer = outcome.answer
             answer.headers["weir-version"] = String(change.version)
             if let idempotency { try await idempotency.keep(answer, change.version, in: session, key: sealingKey) }

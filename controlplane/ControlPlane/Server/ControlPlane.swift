@@ -30,7 +30,9 @@ public final class ControlPlane: Sendable {
     private let keeper: SnapshotKeeper
     private let publisher: Publisher
     private let lineage: LineageKeeper
-    private let counters = Counters()
+    private let logLevels: LogLevelKeeper
+    private let telemetry: ControlTelemetry
+    private let measures: ControlMeasures
     private let isMigrated = Atomic<Bool>(false)
 
     /// Checks the configuration and makes all parts; connects nothing yet.
@@ -38,11 +40,13 @@ public final class ControlPlane: Sendable {
     /// - Parameters:
     ///   - configuration: addresses, tokens and keys.
     ///   - registry: the policy kinds.
+    ///   - telemetry: what it measures and traces, and for whom.
     ///   - logger: gets one line per event worth knowing.
     /// - Throws: `ConfigurationError` for a token that is too short; what the pools throw for bad settings.
     public init(
         _ configuration: ControlPlaneConfiguration,
         registry: PolicyRegistry = .standard,
+        telemetry: ControlTelemetry = ControlTelemetry(),
         logger: Logger
     ) throws {
         for (name, token) in [("admin", configuration.adminToken), ("fleet", configuration.fleetToken)] {
@@ -52,15 +56,19 @@ public final class ControlPlane: Sendable {
         }
         self.configuration = configuration
         self.logger = logger
-        pool = try PostgresPool(
-            PostgresConfiguration(
-                conninfo: configuration.postgres.reveal(),
-                maxConnections: 12,
-                connectTimeout: .seconds(2),
-                acquireTimeout: .seconds(2),
-                statementTimeout: .milliseconds(2500)
-            )
+        self.telemetry = telemetry
+        measures = ControlMeasures(telemetry)
+        let metrics = telemetry.registry
+        var postgres = PostgresConfiguration(
+            conninfo: configuration.postgres.reveal(),
+            maxConnections: 12,
+            connectTimeout: .seconds(2),
+            acquireTimeout: .seconds(2),
+            statementTimeout: .milliseconds(2500)
         )
+        postgres.onStatement = ControlMeasures.statementObserver(metrics)
+        pool = try PostgresPool(postgres)
+        measures.show(pool.gauges)
         redis = try RedisClient(
             RedisConfiguration(
                 host: configuration.redisHost,
@@ -76,25 +84,34 @@ public final class ControlPlane: Sendable {
             fleetKey: try FleetKey(bytes: configuration.fleetKey.reveal()),
             registry: registry,
             applied: AppliedWaiter(nodes: nodes, holder: holder),
-            committed: Beacon()
+            committed: Beacon(),
+            tracer: measures.tracer
         )
         let compiler = SnapshotCompiler(store: store, signingKey: configuration.signingKey)
         lineage = LineageKeeper(
             store: store,
             verifyingKey: configuration.signingKey.verifyingKey,
-            counters: counters,
+            metrics: metrics,
             logger: logger
         )
-        keeper = SnapshotKeeper(compiler: compiler, holder: holder, store: store, lineage: lineage, logger: logger)
+        logLevels = LogLevelKeeper(store: store, logger: logger)
+        keeper = SnapshotKeeper(
+            compiler: compiler,
+            holder: holder,
+            store: store,
+            lineage: lineage,
+            measures: measures,
+            logger: logger
+        )
         publisher = Publisher(
             pool: pool,
             holder: holder,
             redis: redis,
             lineage: lineage,
-            counters: counters,
+            measures: measures,
             logger: logger
         )
-        Self.show(nodes, holder, in: counters)
+        Self.show(nodes, holder, in: metrics)
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
@@ -151,16 +168,25 @@ public final class ControlPlane: Sendable {
             keeper: keeper,
             holder: holder,
             publisher: publisher,
-            counters: counters,
+            metrics: telemetry.registry,
             isReady: { [self] in isMigrated.load(ordering: .acquiring) && holder.current != nil }
         )
         let canary = CanaryRoutes(store: store, nodes: nodes, holder: holder)
-        return admin.routes + canary.routes + LineageRoutes(store: store).routes + App.routes("/v1/apps", store: store)
+        return admin.routes + canary.routes + LineageRoutes(store: store).routes
+            + SimulateRoutes(holder: holder, redis: redis, registry: store.registry, lineage: lineage).routes
+            + logLevels.routes
+            + App.routes("/v1/apps", store: store)
             + KeyRoutes(store: store).routes
             + canary.wrapping(PolicyRow.routes("/v1/policies", store: store))
             + Provider.routes("/v1/providers", store: store)
             + Model.routes("/v1/models", store: store) + UsageRoutes(pool: pool).routes
-            + NodeRoutes(holder: holder, nodes: nodes, ingest: UsageIngest(pool: pool), lineage: lineage).routes
+            + NodeRoutes(
+                holder: holder,
+                nodes: nodes,
+                ingest: UsageIngest(pool: pool, measures: measures),
+                lineage: lineage,
+                logLevels: logLevels
+            ).routes
     }
 
     private func application(
@@ -173,6 +199,8 @@ public final class ControlPlane: Sendable {
             table: RouteTable(routes),
             adminToken: adminToken,
             fleetToken: fleetToken,
+            measures: measures,
+            accessLogger: telemetry.accessLogger ?? logger,
             logger: logger
         )
         return Application(
@@ -207,27 +235,28 @@ public final class ControlPlane: Sendable {
             group.addTask { await self.lineage.run() }
             group.addTask { await self.nodes.run() }
             group.addTask { await self.nodes.listen() }
+            group.addTask { await self.logLevels.run() }
             await group.waitForAll()
         }
     }
 
-    private static func show(_ nodes: NodeRegistry, _ holder: SnapshotHolder, in counters: Counters) {
-        counters.observe("weir_snapshot_version", help: "the newest version compiled here") {
+    private static func show(_ nodes: NodeRegistry, _ holder: SnapshotHolder, in metrics: MetricRegistry) {
+        metrics.observe("weir.snapshot.version", help: "the newest version compiled here") {
             Int64(clamping: holder.current?.version ?? 0)
         }
-        counters.observe("weir_live_nodes", help: "gateway nodes heard of within five seconds") {
+        metrics.observe("weir.live.nodes", help: "gateway nodes heard of within five seconds") {
             Int64(nodes.live(at: Timestamp.now).count)
         }
-        counters.observe("weir_refusing_nodes", help: "live nodes that refuse the newest snapshot") {
+        metrics.observe("weir.refusing.nodes", help: "live nodes that refuse the newest snapshot") {
             Int64(nodes.live(at: Timestamp.now).count { $0.status == .nack })
         }
-        counters.observe("weir_duplicate_nodes", help: "live processes that share a node id with another") {
+        metrics.observe("weir.duplicate.nodes", help: "live processes that share a node id with another") {
             Int64(nodes.all(at: Timestamp.now).count(where: \.isDuplicate))
         }
-        counters.observe("weir_lineage_unconfirmed", help: "1 while nodes hold on to revocations after a restore") {
+        metrics.observe("weir.lineage.unconfirmed", help: "1 while nodes hold on to revocations after a restore") {
             holder.current?.isLineageConfirmed == false ? 1 : 0
         }
-        counters.observe("weir_canary_open", help: "1 while a canary is open") {
+        metrics.observe("weir.canary.open", help: "1 while a canary is open") {
             holder.current?.canary == nil ? 0 : 1
         }
     }

@@ -6,22 +6,22 @@ import Telemetry
 /// Shows breakers in `/metrics`.
 enum BreakerMetrics {
     /// What a board calls for each breaker; label values are names from configuration.
-    static func show(in counters: Counters) -> @Sendable (SharedBreaker) -> Void {
+    static func show(in metrics: MetricRegistry) -> @Sendable (SharedBreaker) -> Void {
         { breaker in
             let dependency = MetricLabel("dependency", breaker.dependency)
-            counters.observe(
-                "weir_breaker_state",
+            metrics.observe(
+                "weir.breaker.state",
                 help: "0 closed, 1 half-open, 2 open",
                 labels: [dependency]
             ) { breaker.standing.state.level }
             // A failed probe is no transition: the dependency was out of use and stays so.
-            counters.observeTotal(
-                "weir_breaker_transitions_total",
+            metrics.observeTotal(
+                "weir.breaker.transitions",
                 help: "how often a dependency went out of use or came back",
                 labels: [dependency, MetricLabel("to", "open")]
             ) { Int64(clamping: breaker.standing.opened) }
-            counters.observeTotal(
-                "weir_breaker_transitions_total",
+            metrics.observeTotal(
+                "weir.breaker.transitions",
                 help: "how often a dependency went out of use or came back",
                 labels: [dependency, MetricLabel("to", "closed")]
             ) { Int64(clamping: breaker.standing.closed) }

@@ -3,6 +3,7 @@
 import Breaker
 import Limits
 import Logging
+import Policy
 import Reactor
 import Secrets
 import Telemetry
@@ -18,6 +19,14 @@ final class LimitGate {
         /// Under which of the gate's names; see `LeaseKey`.
         case redis(life: UInt32)
         case local
+
+        /// The same, as explanations have it.
+        var decider: LimitDecider {
+            switch self {
+            case .redis: .redis
+            case .local: .share
+            }
+        }
     }
 
     /// The end of a reservation, as the pipeline hears it.
@@ -321,12 +330,16 @@ final class LimitGate {
         on connection: RedisConnection,
         _ done: @escaping (Result<RedisReply, RedisFailure>) -> Void
     ) {
-        connection.evaluate(
-            Self.scripts[call.script.rawValue],
-            keys: call.keys,
-            arguments: call.arguments,
-            done
-        )
+        let script = Self.scripts[call.script.rawValue]
+        guard let roundTrip = metrics.roundTrip else {
+            return connection.evaluate(script, keys: call.keys, arguments: call.arguments, done)
+        }
+        // By the turns' own readings of the clock: what lies between them is what a request waits.
+        let start = reactor.now
+        connection.evaluate(script, keys: call.keys, arguments: call.arguments) { [reactor] result in
+            roundTrip.record(reactor.now.nanoseconds &- start.nanoseconds)
+            done(result)
+        }
     }
 
     private func note(_ failure: RedisFailure, generation: UInt64) {
@@ -387,19 +400,5 @@ extension RedisFailure {
         // An error in place of an answer, and nothing charged; or nothing sent.
         case .server, .notConnected, .tooManyCommands: false
         }
-    }
-}
-
-extension RedisReply {
-    /// The elements of an array of integers; nil of all else.
-    fileprivate var integers: [Int64]? {
-        guard case .array(let elements) = self else { return nil }
-        var integers: [Int64] = []
-        integers.reserveCapacity(elements.count)
-        for element in elements {
-            guard case .integer(let integer) = element else { return nil }
-            integers.append(integer)
-        }
-        return integers
     }
 }

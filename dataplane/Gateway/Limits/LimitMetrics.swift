@@ -20,46 +20,58 @@ struct LimitMetrics: Sendable {
     let leasesReturned: Counter
     /// 1 while this worker's connection takes commands.
     let connected: Gauge
+    /// From a command's turn to its answer's; nil when nothing is measured.
+    let roundTrip: Histogram?
     private let errors: [Counter]
 
-    init(_ counters: Counters) {
-        checks = counters.counter("weir_ratelimit_checks_total", help: "reservations asked of Redis")
-        localDecisions = counters.counter(
-            "weir_ratelimit_local_decisions_total",
+    init(_ metrics: MetricRegistry, measures: Bool = false) {
+        roundTrip =
+            measures
+            ? metrics.histogram(
+                "weir.redis.roundtrip.duration",
+                unit: .nanoseconds,
+                help: "of limits' commands, answered or not"
+            ) : nil
+        checks = metrics.counter("weir.ratelimit.checks", help: "reservations asked of Redis")
+        localDecisions = metrics.counter(
+            "weir.ratelimit.local.decisions",
             help: "reservations decided by this node's share"
         )
-        allowedUnchecked = counters.counter(
-            "weir_ratelimit_allowed_unchecked_total",
+        allowedUnchecked = metrics.counter(
+            "weir.ratelimit.allowed.unchecked",
             help: "reservations with a rule that admits all while Redis is out"
         )
-        deniedUnchecked = counters.counter(
-            "weir_ratelimit_denied_unchecked_total",
+        deniedUnchecked = metrics.counter(
+            "weir.ratelimit.denied.unchecked",
             help: "reservations refused by a rule that admits nothing while Redis is out"
         )
-        lostSettlements = counters.counter(
-            "weir_ratelimit_lost_settlements_total",
+        lostSettlements = metrics.counter(
+            "weir.ratelimit.lost.settlements",
             help: "settlements that will not reach Redis; the estimate stays charged until its window or lease ends"
         )
-        lateSettlements = counters.counter(
-            "weir_ratelimit_late_settlements_total",
+        lateSettlements = metrics.counter(
+            "weir.ratelimit.late.settlements",
             help: "settlements that waited for Redis to come back"
         )
-        mergedUses = counters.counter(
-            "weir_ratelimit_merged_total",
+        mergedUses = metrics.counter(
+            "weir.ratelimit.merged",
             help: "counters whose local use was added in Redis"
         )
-        epochResets = counters.counter(
-            "weir_limits_epoch_resets_total",
+        epochResets = metrics.counter(
+            "weir.limits.epoch.resets",
             help: "counters that were lower than what this node had put into them"
         )
-        leasesReturned = counters.counter(
-            "weir_limits_leases_returned_total",
+        leasesReturned = metrics.counter(
+            "weir.limits.leases.returned",
             help: "reservations of dead nodes that were given back"
         )
-        connected = counters.gauge("weir_redis_connections", help: "workers whose connection to Redis takes commands")
+        connected = metrics.upDownCounter(
+            "weir.redis.connections",
+            help: "workers whose connection to Redis takes commands"
+        )
         errors = RedisFault.allCases.map { fault in
-            counters.counter(
-                "weir_redis_errors_total",
+            metrics.counter(
+                "weir.redis.errors",
                 help: "commands that Redis did not answer well, by class",
                 labels: [MetricLabel("class", fault.rawValue)]
             )

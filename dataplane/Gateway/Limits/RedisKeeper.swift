@@ -14,13 +14,13 @@ final class RedisKeeper: Sendable {
 
     private let thread: ReactorHandle
 
-    init(configuration: GatewayConfiguration, node: NodeLimits, counters: Counters, logger: Logger) throws {
+    init(configuration: GatewayConfiguration, node: NodeLimits, metrics: MetricRegistry, logger: Logger) throws {
         thread = try ReactorHandle.start(name: "weir-redis") { reactor in
             let core = RedisKeeperCore(
                 reactor: reactor,
                 configuration: configuration,
                 node: node,
-                counters: counters,
+                metrics: metrics,
                 logger: logger
             )
             let mailbox = reactor.makeMailbox(capacity: 1_024) { (_: Void) in core.wake() }
@@ -81,15 +81,15 @@ private final class RedisKeeperCore {
         reactor: Reactor,
         configuration: GatewayConfiguration,
         node: NodeLimits,
-        counters: Counters,
+        metrics: MetricRegistry,
         logger: Logger
     ) {
         self.reactor = reactor
         self.node = node
         self.logger = logger
-        metrics = LimitMetrics(counters)
-        evicts = counters.gauge(
-            "weir_redis_may_evict",
+        self.metrics = LimitMetrics(metrics)
+        evicts = metrics.gauge(
+            "weir.redis.may.evict",
             help: "1 while Redis's maxmemory-policy lets it drop counters: limits are not exact then"
         )
         let deadline = configuration.bounds.redisDeadline

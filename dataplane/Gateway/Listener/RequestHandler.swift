@@ -54,6 +54,9 @@ final class RequestHandler: ChannelDuplexHandler {
     private var isResuming = false
     /// The bytes behind what waits are no HTTP.
     private var endsMalformed = false
+    private var measure = HTTPExchangeMeasure()
+    /// Whose trace an example of the measure leads to.
+    private var measured: Exchange?
 
     init(worker: Worker, meter: WireMeter) {
         self.worker = worker
@@ -78,6 +81,7 @@ final class RequestHandler: ChannelDuplexHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         worker.remove(self)
+        measureEnd(.clientGone)
         if case .answering(let exchange) = state { exchange.clientDidLeave() }
         state = .closing
         self.context = nil
@@ -182,7 +186,9 @@ final class RequestHandler: ChannelDuplexHandler {
         guard case .waiting = state else { return }
         keepsAlive = head.isKeepAlive && !worker.isDraining
         deadline = .now + worker.bounds.bodyTimeout
-        switch Intake.receive(head, handler: self, worker: worker) {
+        let outcome = Intake.receive(head, handler: self, worker: worker)
+        measureBegin(head, outcome)
+        switch outcome {
         case .read(let exchange, let limit, let announced, let expectsContinue):
             meter.allow(body: limit)
             var body: [UInt8] = []
@@ -207,6 +213,7 @@ final class RequestHandler: ChannelDuplexHandler {
                 return
             }
             unsafe bytes.withUnsafeReadableBytes { unsafe body.append(contentsOf: $0) }
+            measure.requestBytes = body.count
             state = .reading(exchange, body: body, limit: limit)
         case .discarding(let answer, let count):
             state = .discarding(answer, bytes: count + bytes.readableBytes)
@@ -240,6 +247,7 @@ final class RequestHandler: ChannelDuplexHandler {
 
     /// Passes bytes of an answer that has begun.
     func write(_ bytes: ByteBuffer) {
+        measure.responseBytes += bytes.readableBytes
         write(.body(.byteBuffer(bytes)))
         writtenSinceInputEnd = true
     }
@@ -256,6 +264,7 @@ final class RequestHandler: ChannelDuplexHandler {
 
     /// Cuts the connection, so that the client knows that the answer is not whole.
     func abort() {
+        measureEnd(.interrupted)
         state = .closing
         context?.flush()
         context?.close(promise: nil)
@@ -273,7 +282,10 @@ final class RequestHandler: ChannelDuplexHandler {
         headers.add(name: "content-length", value: String(body.count))
         write(.head(responseHead(status: status, headers)))
         // A HEAD's answer has a length and no bytes: bytes would be read as the next answer.
-        if !isHead { write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+        if !isHead {
+            write(.body(.byteBuffer(ByteBuffer(bytes: body))))
+            measure.responseBytes = body.count
+        }
         state = .waiting
         deadline = .now + worker.bounds.headTimeout
         finishResponse()
@@ -298,6 +310,7 @@ final class RequestHandler: ChannelDuplexHandler {
     }
 
     private func finishResponse() {
+        measureEnd(nil)
         let context = context
         let isLast = waiting.isEmpty && !endsMalformed && hasInputEnded
         guard keepsAlive, !isLast, !worker.isDraining else {
@@ -322,6 +335,7 @@ final class RequestHandler: ChannelDuplexHandler {
     }
 
     private func responseHead(status: Int, _ headers: HTTPHeaders) -> HTTPResponseHead {
+        measure.status = status
         var head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
         if !keepsAlive || worker.isDraining {
             keepsAlive = false
@@ -347,6 +361,35 @@ final class RequestHandler: ChannelDuplexHandler {
         if dialect == .anthropic { headers.add(name: "request-id", value: requestID) }
         headers.add(name: "x-weir-origin", value: origin.rawValue)
         return headers
+    }
+
+    // MARK: Measures
+
+    private func measureBegin(_ head: HTTPRequestHead, _ outcome: IntakeOutcome) {
+        let measures = worker.measures
+        guard measures.isOn else { return }
+        measure = HTTPExchangeMeasure()
+        measure.method = head.method
+        switch outcome {
+        case .read(let exchange, _, _, _):
+            measure.route = .call(exchange.endpoint)
+            measure.start = exchange.started.nanoseconds
+            measured = exchange
+        case .answer(let answer):
+            guard answer.route != .probe else { return }
+            measure.route = answer.route
+            measure.start = measures.stamp()
+        }
+        measures.http.began(measure)
+    }
+
+    /// The answer is over, or will never be.
+    private func measureEnd(_ trouble: HTTPExchangeMeasure.Trouble?) {
+        guard measure.start > 0 else { return }
+        let measures = worker.measures
+        measures.http.record(measure, end: measures.stamp(), trouble: trouble, exemplar: measured?.trace?.context)
+        measure.start = 0
+        measured = nil
     }
 
     // MARK: Deadlines

@@ -15,6 +15,8 @@ final class LastKnownGoodKeeper: Sendable {
     private static let smallBytes = 1 << 20
     /// The least time from the end of a large write to the next one.
     private static let leastPause: Duration = .seconds(1)
+    /// A copy that was not written is tried again then.
+    private let retryPause: Duration
     /// The disk rests so many times as long as a large write took.
     private static let pauseFactor = 10
 
@@ -36,7 +38,8 @@ final class LastKnownGoodKeeper: Sendable {
     private let thread: ReactorHandle
     private let state = Mutex(State())
 
-    init(directory: String, logger: Logger) throws(ReactorError) {
+    init(directory: String, retryPause: Duration = .seconds(5), logger: Logger) throws(ReactorError) {
+        self.retryPause = retryPause
         store = LastKnownGood(directory: directory)
         self.logger = logger
         thread = try ReactorHandle.start(name: "weir-lkg")
@@ -81,17 +84,17 @@ final class LastKnownGoodKeeper: Sendable {
 
     /// Ends the thread after what is queued is written.
     func stop() {
-        thread.post { [self] _ in write() }
+        thread.post { [self] reactor in write(reactor) }
         thread.stop()
     }
 
     private func writeOrRest(_ reactor: Reactor) {
         let rest = state.withLock { $0.restsUntil }.map { $0 - .now } ?? .zero
-        guard rest > .zero else { return write() }
-        _ = reactor.schedule(after: rest) { [self] in write() }
+        guard rest > .zero else { return write(reactor) }
+        _ = reactor.schedule(after: rest) { [self, unowned reactor] in write(reactor) }
     }
 
-    private func write() {
+    private func write(_ reactor: Reactor) {
         let taken = state.withLock { state in
             state.isScheduled = false
             return state.waiting.take()
@@ -105,6 +108,14 @@ final class LastKnownGoodKeeper: Sendable {
             state.withLock { $0.restsUntil = end + max(Self.leastPause, (end - start) * Self.pauseFactor) }
         } catch {
             logger.error("the last-known-good copy was not written", metadata: ["reason": "\(error)"])
+            // The next change may be days away, and a restart would begin with an old copy until then.
+            let isNext = state.withLock { state in
+                guard state.waiting == nil else { return false }
+                state.waiting = copy
+                defer { state.isScheduled = true }
+                return !state.isScheduled
+            }
+            if isNext { _ = reactor.schedule(after: retryPause) { [self, unowned reactor] in write(reactor) } }
         }
     }
 }

@@ -26,8 +26,9 @@ public final class NodeAgent: Sendable {
     /// - Parameters:
     ///   - configuration: whom to follow, and as whom.
     ///   - registry: the policy kinds that this node enforces; a snapshot with another kind is refused.
-    ///   - breakers: where the control plane's breaker is shown.
-    ///   - counters: where the agent's figures are shown; nil for nowhere.
+    ///   - breakers: where the control plane's breaker is shown; the node's reports name those that are not closed.
+    ///   - totals: what the node has brought to an end, for its reports; called on the agent's thread, must not block.
+    ///   - metrics: where the agent's figures are shown; nil for nowhere.
     ///   - logger: for swaps, refusals and lost connections.
     ///   - onHeldKeys: gets the keys to refuse although the snapshot admits them, before the snapshot that makes them
     ///     differ from none; on the agent's thread.
@@ -37,7 +38,8 @@ public final class NodeAgent: Sendable {
         _ configuration: NodeConfiguration,
         registry: PolicyRegistry,
         breakers: BreakerBoard = BreakerBoard(),
-        counters: Counters? = nil,
+        totals: @escaping @Sendable () -> RequestTotals = { RequestTotals() },
+        metrics: MetricRegistry? = nil,
         logger: Logger,
         onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void = { _ in },
         onSnapshot: @escaping @Sendable (EnforcedSnapshot) -> Void
@@ -57,6 +59,7 @@ public final class NodeAgent: Sendable {
                     registry: registry,
                     breakers: breakers,
                     shared: shared,
+                    totals: totals,
                     store: store,
                     logger: logger,
                     onHeldKeys: onHeldKeys,
@@ -73,7 +76,7 @@ public final class NodeAgent: Sendable {
         guard let mailbox = box.mailbox.withLock({ $0 }) else { preconditionFailure("made by the set-up") }
         self.mailbox = mailbox
         self.shared = shared
-        if let counters { shared.show(in: counters) }
+        if let metrics { shared.show(in: metrics) }
     }
 
     deinit { stop() }
@@ -131,77 +134,82 @@ private final class MailboxBox: Sendable {
 
 extension NodeShared {
     /// Shows the status as metrics.
-    fileprivate func show(in counters: Counters) {
+    fileprivate func show(in metrics: MetricRegistry) {
         let tier = { (name: String) in [MetricLabel("tier", name)] }
-        counters.observe("weir_snapshot_version", help: "the version that is enforced") { [self] in
+        metrics.observe("weir.snapshot.version", help: "the version that is enforced") { [self] in
             Int64(clamping: currentStatus().version)
         }
-        counters.observe("weir_snapshot_age_seconds", help: "since what is enforced was made; 0 before there is any") {
+        metrics.observe(
+            "weir.snapshot.age",
+            unit: .seconds,
+            help: "since what is enforced was made; 0 before there is any"
+        ) {
             [self] in
             let createdAt = currentStatus().createdAt
             return createdAt == 0 ? 0 : max(0, (WallClock.milliseconds - createdAt) / 1_000)
         }
         let start = MonotonicTime.now
-        counters.observe(
-            "weir_snapshot_confirmed_age_seconds",
+        metrics.observe(
+            "weir.snapshot.confirmed.age",
+            unit: .seconds,
             help: "since Redis or the control plane said that nothing newer exists; from the start before that"
         ) { [self] in (MonotonicTime.now - (currentStatus().confirmedAt ?? start)).components.seconds }
-        counters.observe("weir_snapshot_canary", help: "1 while a canary's change is enforced") { [self] in
+        metrics.observe("weir.snapshot.canary", help: "1 while a canary's change is enforced") { [self] in
             currentStatus().canary == nil ? 0 : 1
         }
-        counters.observe("weir_held_revocations", help: "keys refused until an admin confirms the lineage") { [self] in
+        metrics.observe("weir.held.revocations", help: "keys refused until an admin confirms the lineage") { [self] in
             Int64(currentStatus().heldRevocations)
         }
-        counters.observe("weir_node_duplicate", help: "1 while another process reports under this node's id") {
+        metrics.observe("weir.node.duplicate", help: "1 while another process reports under this node's id") {
             [self] in currentStatus().isDuplicate ? 1 : 0
         }
-        counters.observe("weir_snapshot_refused", help: "1 while the newest snapshot is refused") { [self] in
+        metrics.observe("weir.snapshot.refused", help: "1 while the newest snapshot is refused") { [self] in
             currentStatus().refusal == nil ? 0 : 1
         }
-        counters.observe("weir_redis_following", help: "1 while Redis tells of changes") { [self] in
+        metrics.observe("weir.redis.following", help: "1 while Redis tells of changes") { [self] in
             currentStatus().isFollowingRedis ? 1 : 0
         }
-        counters.observe("weir_control_reachable", help: "1 while the control plane answers") { [self] in
+        metrics.observe("weir.control.reachable", help: "1 while the control plane answers") { [self] in
             currentStatus().isControlReachable ? 1 : 0
         }
-        counters.observe("weir_live_nodes", help: "nodes that share the limits") { [self] in
+        metrics.observe("weir.live.nodes", help: "nodes that share the limits") { [self] in
             Int64(currentStatus().liveNodes)
         }
-        counters.observe("weir_usage_queued", help: "usage records that wait") { [self] in
+        metrics.observe("weir.usage.queued", help: "usage records that wait") { [self] in
             Int64(currentStatus().usageQueued)
         }
-        total(counters, "weir_snapshot_swaps_total", "snapshots taken over") { $0.swaps }
+        total(metrics, "weir.snapshot.swaps", "snapshots taken over") { $0.swaps }
         for (index, kind) in RefusalClass.allCases.enumerated() {
             let labels = [MetricLabel("reason", kind.rawValue)]
-            total(counters, "weir_snapshot_nacks_total", "snapshots refused", labels) { $0.nacksByClass[index] }
+            total(metrics, "weir.snapshot.nacks", "snapshots refused", labels) { $0.nacksByClass[index] }
         }
-        let hits = ("weir_policy_cache_hits_total", "configuration found in a tier, confirmed in time")
-        let misses = ("weir_policy_cache_misses_total", "configuration not found in a tier, or stale there")
-        total(counters, hits.0, hits.1, tier("redis")) { $0.redisHits }
-        total(counters, misses.0, misses.1, tier("redis")) { $0.redisMisses }
-        total(counters, hits.0, hits.1, tier("control")) { $0.controlHits }
-        total(counters, misses.0, misses.1, tier("control")) { $0.controlMisses }
-        total(counters, "weir_snapshot_chunks_total", "chunks by where they came from", tier("memory")) {
+        let hits = ("weir.policy.cache.hits", "configuration found in a tier, confirmed in time")
+        let misses = ("weir.policy.cache.misses", "configuration not found in a tier, or stale there")
+        total(metrics, hits.0, hits.1, tier("redis")) { $0.redisHits }
+        total(metrics, misses.0, misses.1, tier("redis")) { $0.redisMisses }
+        total(metrics, hits.0, hits.1, tier("control")) { $0.controlHits }
+        total(metrics, misses.0, misses.1, tier("control")) { $0.controlMisses }
+        total(metrics, "weir.snapshot.chunks", "chunks by where they came from", tier("memory")) {
             $0.chunksFromMemory
         }
-        total(counters, "weir_snapshot_chunks_total", "chunks by where they came from", tier("redis")) {
+        total(metrics, "weir.snapshot.chunks", "chunks by where they came from", tier("redis")) {
             $0.chunksFromRedis
         }
-        total(counters, "weir_snapshot_chunks_total", "chunks by where they came from", tier("control")) {
+        total(metrics, "weir.snapshot.chunks", "chunks by where they came from", tier("control")) {
             $0.chunksFromControl
         }
-        total(counters, "weir_usage_shipped_total", "usage records acknowledged") { $0.usageShipped }
-        total(counters, "weir_usage_dropped_total", "usage records lost to a full queue") { $0.usageDropped }
-        total(counters, "weir_usage_resends_total", "usage batches sent again") { $0.usageResends }
+        total(metrics, "weir.usage.shipped", "usage records acknowledged") { $0.usageShipped }
+        total(metrics, "weir.usage.dropped", "usage records lost to a full queue") { $0.usageDropped }
+        total(metrics, "weir.usage.resends", "usage batches sent again") { $0.usageResends }
     }
 
     private func total(
-        _ counters: Counters,
+        _ metrics: MetricRegistry,
         _ name: String,
         _ help: String,
         _ labels: [MetricLabel] = [],
         _ figure: @escaping @Sendable (NodeStatus) -> UInt64
     ) {
-        counters.observeTotal(name, help: help, labels: labels) { [self] in Int64(clamping: figure(currentStatus())) }
+        metrics.observeTotal(name, help: help, labels: labels) { [self] in Int64(clamping: figure(currentStatus())) }
     }
 }

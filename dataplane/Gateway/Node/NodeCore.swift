@@ -20,6 +20,7 @@ final class NodeCore {
         registry: PolicyRegistry,
         breakers: BreakerBoard,
         shared: NodeShared,
+        totals: @escaping @Sendable () -> RequestTotals,
         store: LastKnownGoodKeeper,
         logger: Logger,
         onHeldKeys: @escaping @Sendable (Set<KeyID>) -> Void,
@@ -31,6 +32,8 @@ final class NodeCore {
             configuration: configuration,
             control: control,
             shared: shared,
+            breakers: breakers,
+            totals: totals,
             logger: logger
         )
         shipper = UsageShipper(

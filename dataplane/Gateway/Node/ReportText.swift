@@ -1,9 +1,9 @@
-// The JSON that nodes and the control plane exchange: one flat object each way, so it is written and read by hand
-// here, without Foundation. `/readyz?verbose` is written by it, too.
+// The JSON that nodes and the control plane exchange: one small object each way, and the answer's flat, so it is written
+// and read by hand here, without Foundation. `/readyz?verbose` is written by it, too.
 
 import Telemetry
 
-/// A flat JSON object as it grows.
+/// A JSON object as it grows.
 struct ReportText {
     private var text: [UInt8] = [UInt8(ascii: "{")]
 

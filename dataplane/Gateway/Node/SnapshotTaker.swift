@@ -407,7 +407,12 @@ final class SnapshotTaker {
     /// Before another lineage is enforced: what the old one revoked stays refused, on disk first.
     private func holdRevocations(before restored: EnforcedSnapshot) {
         guard let replaced = current, replaced.lineage != restored.lineage else { return }
-        let keys = HeldRevocations.needed(replacing: replaced, by: restored, held: held.keys)
+        let keys = HeldRevocations.needed(
+            replacing: replaced,
+            by: restored,
+            held: held.keys,
+            now: WallClock.milliseconds
+        )
         logger.warning(
             "another lineage: the database was restored",
             metadata: ["lineage": "\(restored.lineage)", "held_revocations": "\(keys.count)"]

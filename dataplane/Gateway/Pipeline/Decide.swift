@@ -18,6 +18,8 @@ enum Decide {
                 exchange.noteNotRefused(refusal, by: rule)
                 continue
             }
+            exchange.marks.decided = exchange.worker.measures.stamp()
+            exchange.explain()
             exchange.refuse(refusal, by: rule, with: error(for: refusal.reason, by: rule))
             exchange.recordAnsweredHere()
             return false

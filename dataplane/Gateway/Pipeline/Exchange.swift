@@ -39,10 +39,15 @@ final class Exchange {
     var attempts = Attempts()
     var claims: [LimitClaim] = []
     var isStream = false
+    var marks = RequestMarks()
+    /// Its place in its trace; nil when nobody wants traces.
+    var trace: RequestTrace?
     private(set) var requestBytes = 0
     private(set) var clientStatus = 0
     private(set) var clientLeft = false
     private(set) var refusal: (rule: Rule, refusal: Refusal)?
+    /// What each rule said; of a refused request only.
+    private(set) var explanation: Explanation?
     private var limitHeaders: [(name: String, value: String)] = []
     private var passesEventStream = false
     private var uncreditedBytes = 0
@@ -53,6 +58,7 @@ final class Exchange {
         requestID: String,
         fields: RequestFields,
         forwarded: [String],
+        trace: RequestTrace?,
         key: EnforcedKey,
         active: ActiveSnapshot,
         handler: RequestHandler,
@@ -63,13 +69,17 @@ final class Exchange {
         self.requestID = requestID
         self.fields = fields
         self.forwarded = forwarded
+        self.trace = trace
         self.key = key
         self.active = active
         self.handler = handler
         self.worker = worker
     }
 
-    func bodyIsWhole(_ body: [UInt8]) { requestBytes = body.count }
+    func bodyIsWhole(_ body: [UInt8]) {
+        requestBytes = body.count
+        marks.bodyRead = worker.measures.stamp()
+    }
 
     // MARK: Events from the Reactor
 
@@ -90,12 +100,16 @@ final class Exchange {
         switch reservation {
         case .admitted(let states):
             limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
-        case .refused(let index, let states):
+        case .refused(let index, let states, let decider):
             let claim = claims[index]
             let hint = RetryAfter(claims: claims, states: states)
             limitHeaders = RateLimitHeaders.make(endpoint.dialect, claims: claims, states: states)
             limitHeaders += LimitRefusal.headers(hint)
-            refuse(Refusal(claim, at: states[index]), by: key.rules[claim.rule], with: LimitRefusal.error(claim, hint))
+            worker.counters.limitViolations.add()
+            explain()
+            explanation?.limits = zip(claims, states).map { LimitVerdict($0, $1, rule: key.rules[$0.rule], decider) }
+            let refusal = Refusal(claim, at: states[index], decider)
+            refuse(refusal, by: key.rules[claim.rule], with: LimitRefusal.error(claim, hint))
         case .unavailable(let index):
             limitHeaders = LimitRefusal.unavailableHeaders
             worker.logger.info("refused while redis is out", metadata: unavailableFields(key.rules[claims[index].rule]))
@@ -184,12 +198,18 @@ final class Exchange {
         answer(error, origin: .policy)
     }
 
-    /// Keeps, counts and logs a refusal; the caller answers.
+    /// Asks every rule what it says, for who asks why later; a second time, which only refusals pay for.
+    func explain() {
+        guard let request else { return }
+        explanation = Explanation(of: key.rules, asking: request)
+    }
+
+    /// Keeps and counts a refusal; the caller answers, and the line of the access log tells it.
     func note(_ refusal: Refusal, by rule: Rule, status: Int) {
         self.refusal = (rule, refusal)
         clientStatus = status
+        if explanation == nil { explanation = Explanation(refusedBy: rule, refusal) }
         worker.counters.refused(refusal.reason)
-        worker.logger.info("refused", metadata: refusalFields(refusal, rule))
     }
 
     /// A rule's no that does not count: it is in shadow mode, or could not be evaluated and fails open.
@@ -206,7 +226,7 @@ final class Exchange {
         logFields(["policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)"])
     }
 
-    private func refusalFields(_ refusal: Refusal, _ rule: Rule) -> Logger.Metadata {
+    func refusalFields(_ refusal: Refusal, _ rule: Rule) -> Logger.Metadata {
         var fields: Logger.Metadata = [
             "policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)",
             "reason": "\(refusal.reason.name)",

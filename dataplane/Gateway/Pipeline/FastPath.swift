@@ -6,7 +6,13 @@ import Telemetry
 
 /// Answers what needs no key.
 enum FastPath {
-    static func answer(_ path: Substring, query: Substring, isHead: Bool, worker: Worker) -> EarlyAnswer? {
+    static func answer(
+        _ path: Substring,
+        query: Substring,
+        isHead: Bool,
+        headers: HTTPHeaders,
+        worker: Worker
+    ) -> EarlyAnswer? {
         switch true {
         case path.utf8.elementsEqual("/healthz".utf8):
             text(200, "ok\n", isHead: isHead)
@@ -15,13 +21,7 @@ enum FastPath {
             // (DESIGN 11.5): an outage elsewhere must not take every node out at once.
             ready(worker, isVerbose: query.utf8.elementsEqual("?verbose".utf8), isHead: isHead)
         case path.utf8.elementsEqual("/metrics".utf8):
-            EarlyAnswer(
-                status: 200,
-                body: worker.metrics.render(),
-                contentType: "text/plain; version=0.0.4; charset=utf-8",
-                headers: HTTPHeaders(),
-                isHead: isHead
-            )
+            metrics(ExpositionFormat.negotiated(accept: headers.first(name: "accept")), isHead: isHead, worker: worker)
         default: nil
         }
     }
@@ -40,6 +40,16 @@ enum FastPath {
                 isReady: isReady
             ),
             contentType: "application/json",
+            headers: HTTPHeaders(),
+            isHead: isHead
+        )
+    }
+
+    private static func metrics(_ format: ExpositionFormat, isHead: Bool, worker: Worker) -> EarlyAnswer {
+        EarlyAnswer(
+            status: 200,
+            body: worker.measures.telemetry.registry.render(format),
+            contentType: format.contentType,
             headers: HTTPHeaders(),
             isHead: isHead
         )

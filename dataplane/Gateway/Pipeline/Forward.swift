@@ -83,6 +83,7 @@ enum Forward {
     static func again(after failure: AttemptFailure, _ exchange: Exchange) {
         guard exchange.isAwaited, let request = exchange.request, let failed = exchange.route else { return }
         let wasProbe = exchange.attempts.isProbe
+        exchange.trace?.fail(failed)
         exchange.attempts.fail(failure)
         if failure.recourse == .otherProvider {
             exchange.plan?.ruleOut(failed.provider)
@@ -234,7 +235,13 @@ enum Forward {
 
     private static func headers(_ exchange: Exchange, _ target: ProviderTarget) -> [String] {
         var lines = exchange.forwarded
-        lines.reserveCapacity(lines.count + 4)
+        lines.reserveCapacity(lines.count + 6)
+        if let trace = exchange.beginAttemptSpan() {
+            // Ours in place of the client's: the provider's span is a child of the attempt.
+            lines.removeAll { $0.hasPrefix("traceparent:") || $0.hasPrefix("tracestate:") }
+            lines.append("traceparent: \(trace.parent)")
+            if !trace.state.text.isEmpty { lines.append("tracestate: \(trace.state.text)") }
+        }
         lines.append("content-type: application/json")
         // Coded bytes cannot be metered; providers all speak identity.
         lines.append("accept-encoding: identity")

@@ -13,6 +13,8 @@ struct EarlyAnswer {
     let contentType: String
     let headers: HTTPHeaders
     var isHead = false
+    /// For metrics.
+    var route = HTTPRoute.unknown
     /// The connection cannot be kept: the request's framing is not to be trusted.
     var mustClose = false
     /// The length that the request declared for its body; 0 when it declared none.
@@ -41,9 +43,12 @@ enum Intake {
                 path,
                 query: head.uri[path.endIndex...],
                 isHead: head.method == .HEAD,
+                headers: head.headers,
                 worker: worker
             )
         {
+            var answer = answer
+            answer.route = .probe
             return .answer(answer)
         }
         let facts = RequestHead(head.headers)
@@ -51,8 +56,10 @@ enum Intake {
         let endpoint = Endpoint.allCases.first { path.utf8.elementsEqual("\($0.path)".utf8) }
         let isModels = path.utf8.elementsEqual("/v1/models".utf8) || path.utf8.starts(with: "/v1/models/".utf8)
         let dialect: Dialect = endpoint?.dialect ?? (facts.hasAnthropicVersion ? .anthropic : .openAI)
+        let route = endpoint.map { HTTPRoute.call($0) } ?? (isModels ? .models : .unknown)
         func refuse(_ error: ClientError, mustClose: Bool = false) -> IntakeOutcome {
             var answer = Self.answer(error, dialect, requestID: requestID)
+            answer.route = route
             answer.isHead = head.method == .HEAD
             answer.mustClose = mustClose
             answer.announcedBytes = facts.contentLength ?? 0
@@ -80,6 +87,7 @@ enum Intake {
         guard let endpoint else {
             var answer = ModelList.answer(path, key: key, active: active, dialect: dialect, requestID: requestID)
             answer.isHead = head.method == .HEAD
+            answer.route = route
             return .answer(answer)
         }
         guard !facts.isEncoded else { return refuse(.unsupportedMedia) }
@@ -89,6 +97,7 @@ enum Intake {
             requestID: requestID,
             fields: RequestFields(head.headers),
             forwarded: facts.forwarded,
+            trace: worker.measures.trace(of: facts),
             key: key,
             active: active,
             handler: handler,
@@ -112,6 +121,7 @@ enum Intake {
     static func tooLarge(_ exchange: Exchange, got: Int) -> EarlyAnswer {
         let error = ClientError.tooLarge
         var answer = answer(error, exchange.endpoint.dialect, requestID: exchange.requestID, origin: .policy)
+        answer.route = .call(exchange.endpoint)
         let rule = exchange.key.rules.first { rule in
             rule.mode == .enforce && rule.program.maxBodyBytes.map { got > $0 } ?? false
         }

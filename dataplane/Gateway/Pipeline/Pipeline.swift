@@ -24,24 +24,29 @@ enum Pipeline {
                 metadata: exchange.logFields(["reason": "\(error.reason)", "offset": "\(error.offset)"])
             )
             exchange.answer(.badRequest(error), origin: .gateway)
+            exchange.endUnmetered()
             return
         }
+        exchange.noteScanned()
         // Background answers are never metered here, and stored ones are shared by all who use the provider's key
         // (WIRE.md, section 3): until ids are bound to their app, neither passes.
         guard !parsed.isBackground, !parsed.usesServerState else {
             exchange.answer(.storedResponses, origin: .gateway)
+            exchange.endUnmetered()
             return
         }
         exchange.isStream = parsed.stream
         let name = parsed.model?.decoded(in: body.span) ?? []
         guard let model = exchange.active.policies.model(named: name) else {
             exchange.answer(.modelNotFound, origin: .gateway)
+            exchange.endUnmetered()
             return
         }
         // Drawn before the policies are asked, since they may ask where the request would go.
         var plan = RoutePlan(model)
         guard let route = Forward.firstRoute(&plan, exchange) else {
             exchange.answer(.modelNotFound, origin: .gateway)
+            exchange.endUnmetered()
             return
         }
         exchange.plan = plan
@@ -50,6 +55,7 @@ enum Pipeline {
         exchange.request = request
         guard Decide.admits(request, exchange) else { return }
         exchange.claims = Decide.claims(request, exchange)
+        exchange.marks.decided = exchange.worker.measures.stamp()
         Forward.send(request, along: route, exchange)
     }
 

@@ -33,6 +33,9 @@ extension Exchange {
         write(outcome, usage: summary.usage, summary: summary)
     }
 
+    /// The end of a request that nothing is recorded of: it could not be read, or names no model that there is.
+    func endUnmetered() { tell(RequestEnding(.refused), ended: .now) }
+
     /// Writes the record of a request that was answered here and never left.
     func recordAnsweredHere() {
         guard refusal != nil else { return }
@@ -80,6 +83,8 @@ extension Exchange {
 
     private func write(_ outcome: UsageRecord.Outcome, usage: TokenUsage, summary: UpstreamSummary?) {
         worker.counters.finished(outcome)
+        let ended = MonotonicTime.now
+        tell(summary.map { RequestEnding(outcome, $0) } ?? RequestEnding(outcome), ended: ended)
         let prompt = Int64(usage.prompt ?? 0)
         let completion = Int64(usage.completion ?? 0)
         worker.agent.record(
@@ -106,11 +111,12 @@ extension Exchange {
                 source: summary?.source ?? .none,
                 requestBytes: Int64(requestBytes),
                 responseBytes: Int64(summary?.bodyBytes ?? 0),
-                latencyMicroseconds: elapsedMicroseconds(),
+                latencyMicroseconds: Int64((ended.nanoseconds - started.nanoseconds) / 1_000),
                 firstByteMicroseconds: summary?.firstByteMicroseconds ?? 0,
                 refusedBy: refusal.map { String(decoding: $0.rule.policyID, as: UTF8.self) },
                 reason: refusal.map { Self.reason($0.refusal) },
-                snapshotVersion: active.policies.version
+                snapshotVersion: active.policies.version,
+                explanation: explanation?.text()
             )
         )
     }
@@ -122,12 +128,15 @@ extension Exchange {
             + (refusal.got.map { " got=\($0)" } ?? "")
     }
 
-    private func elapsedMicroseconds() -> Int64 {
-        Int64((MonotonicTime.now.nanoseconds - started.nanoseconds) / 1_000)
-    }
-
     /// The fields that every log line about a request carries; never text of the client's but its checked request id.
     func logFields(_ fields: Logger.Metadata) -> Logger.Metadata {
-        fields.merging(["request_id": "\(requestID)", "app": "\(key.app.id)", "key": "\(key.id)"]) { own, _ in own }
+        var all = fields.merging(
+            ["request_id": "\(requestID)", "app": "\(key.app.id)", "key": "\(key.id)"]
+        ) { own, _ in own }
+        if let trace {
+            all["trace_id"] = "\(trace.context.traceID)"
+            all["span_id"] = "\(trace.context.spanID)"
+        }
+        return all
     }
 }

@@ -2,6 +2,7 @@
 
 import NIOHTTP1
 import Policy
+import Telemetry
 
 /// The header fields that decide something, read once.
 struct RequestHead {
@@ -15,6 +16,10 @@ struct RequestHead {
     private(set) var hostCount = 0
     private(set) var isHostWellFormed = true
     private(set) var requestID: String?
+    /// The values of `traceparent` and `tracestate`; of two parents neither is one.
+    private var traceParent: String?
+    private var traceParentCount = 0
+    private var traceState: String?
     /// "Name: value" lines that go on to the provider.
     private(set) var forwarded: [String] = []
 
@@ -59,9 +64,22 @@ struct RequestHead {
     private mutating func forward(_ name: String, _ value: String) {
         guard let known = Self.forwardedNames.first(where: { name.isField($0) }) else { return }
         if name.isField("anthropic-version") { hasAnthropicVersion = true }
+        if name.isField("traceparent") {
+            traceParent = value
+            traceParentCount += 1
+        } else if name.isField("tracestate") {
+            traceState = traceState.map { "\($0),\(value)" } ?? value
+        }
         // llhttp refuses control characters in values; libcurl would send them as they are, so look again.
         guard !value.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }) else { return }
         forwarded.append("\(known): \(value)")
+    }
+
+    /// Where the request stands in its client's trace; nil when it does not say, or not well.
+    var traceContext: TraceContext? {
+        guard let traceParent, traceParentCount == 1 else { return nil }
+        guard let traceState else { return TraceContext(parent: traceParent.utf8.span) }
+        return TraceContext(parent: traceParent.utf8.span, state: traceState.utf8.span)
     }
 
     private mutating func offer(_ key: String) {

@@ -62,12 +62,12 @@ final class TokenCalibration: Sendable {
 /// The node's calibrations by upstream model; outlives snapshots, so that a change elsewhere forgets nothing.
 final class TokenCalibrations: Sendable {
     private let known = Mutex<[String: TokenCalibration]>([:])
-    private let counters: Counters
+    private let metrics: MetricRegistry
 
     /// Models are configuration, but a node that runs for years sees many; beyond this a model starts anew each time.
     private static let maxModels = 1_024
 
-    init(_ counters: Counters) { self.counters = counters }
+    init(_ metrics: MetricRegistry) { self.metrics = metrics }
 
     /// What is known of a model; not for the request path.
     func calibration(of model: String, _ profile: ModelProfile) -> TokenCalibration {
@@ -80,13 +80,13 @@ final class TokenCalibrations: Sendable {
         }
         if isNew {
             let labels = [MetricLabel("model", model)]
-            counters.observe(
-                "weir_token_factor_permille",
+            metrics.observe(
+                "weir.token.factor.permille",
                 help: "a model's prompt tokens for each 1,000 counted with its encoding",
                 labels: labels
             ) { Int64(calibration.factor) }
-            counters.observe(
-                "weir_token_error_permille",
+            metrics.observe(
+                "weir.token.error.permille",
                 help: "how far prompt counts are from what providers bill, in thousandths",
                 labels: labels
             ) { Int64(calibration.error) }

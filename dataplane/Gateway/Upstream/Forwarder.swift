@@ -11,15 +11,24 @@ final class Forwarder {
     let limits: LimitGate
     private let inbox: LoopInbox
     private let bounds: GatewayBounds
+    private let telemetry: GatewayTelemetry
     private var exchanges: [ExchangeID: UpstreamExchange] = [:]
     private var changed: [UpstreamExchange] = []
 
-    init(reactor: Reactor, client: HTTPClient, limits: LimitGate, inbox: LoopInbox, bounds: GatewayBounds) {
+    init(
+        reactor: Reactor,
+        client: HTTPClient,
+        limits: LimitGate,
+        inbox: LoopInbox,
+        bounds: GatewayBounds,
+        telemetry: GatewayTelemetry
+    ) {
         self.reactor = reactor
         self.client = client
         self.limits = limits
         self.inbox = inbox
         self.bounds = bounds
+        self.telemetry = telemetry
         reactor.atEndOfEveryTurn { [unowned self] in flush() }
     }
 
@@ -51,7 +60,7 @@ final class Forwarder {
                 exchange.admit(
                     HeldReservation(id: id, appID: job.appID, claims: job.claims, states: states, origin: origin)
                 )
-            case .refused(let claim, let states): exchange.refuse(.refused(claim: claim, states))
+            case .refused(let claim, let states): exchange.refuse(.refused(claim: claim, states, origin.decider))
             case .unavailable(let claim): exchange.refuse(.unavailable(claim: claim))
             }
         }
@@ -60,6 +69,9 @@ final class Forwarder {
     func startTransfer(_ request: HTTPClientRequest, for exchange: UpstreamExchange) -> Transfer {
         client.start(request, delegate: exchange)
     }
+
+    /// A moment for measures; 0 when nothing is measured.
+    func stamp() -> UInt64 { telemetry.stamp() }
 
     /// The time as of this turn.
     var now: MonotonicTime { reactor.now }

@@ -24,13 +24,13 @@ final class ProviderHealth: Sendable {
 
     let name: String
     let breaker: SharedBreaker
-    private let counters: Counters
+    private let metrics: MetricRegistry
     private let retries = Mutex<[AttemptFailure.Reason: Counter]>([:])
 
-    init(_ provider: EnforcedProvider, board: BreakerBoard, counters: Counters) {
+    init(_ provider: EnforcedProvider, board: BreakerBoard, metrics: MetricRegistry) {
         name = provider.name
         breaker = board.breaker(for: "provider:\(provider.name)", Self.breakerConfiguration)
-        self.counters = counters
+        self.metrics = metrics
     }
 
     /// Whether an attempt may be made.
@@ -75,8 +75,8 @@ final class ProviderHealth: Sendable {
     func countRetry(after reason: AttemptFailure.Reason) {
         let counter = retries.withLock { retries in
             if let counter = retries[reason] { return counter }
-            let counter = counters.counter(
-                "weir_upstream_retries_total",
+            let counter = metrics.counter(
+                "weir.upstream.retries",
                 help: "attempts that followed a failed one, by the provider that failed",
                 labels: [MetricLabel("provider", name), MetricLabel("reason", reason.rawValue)]
             )
@@ -97,21 +97,31 @@ struct AttemptAdmission: Sendable {
 /// All providers of the node.
 final class ProviderHealths: Sendable {
     private let board: BreakerBoard
-    private let counters: Counters
+    private let metrics: MetricRegistry
     private let known = Mutex<[String: ProviderHealth]>([:])
 
-    init(board: BreakerBoard, counters: Counters) {
+    init(board: BreakerBoard, metrics: MetricRegistry) {
         self.board = board
-        self.counters = counters
+        self.metrics = metrics
     }
 
     /// The health of a snapshot's providers, in their order; others are forgotten.
-    func healths(of providers: [EnforcedProvider]) -> [ProviderHealth] {
+    ///
+    /// - Parameters:
+    ///   - providers: all of the snapshot.
+    ///   - used: the indices of those that some route leads to. The breaker of another would stay open for ever, since
+    ///     only requests probe it, and would page for a provider that its operators have taken out.
+    /// - Returns: one for each provider.
+    func healths(of providers: [EnforcedProvider], used: Set<Int>) -> [ProviderHealth] {
         known.withLock { known in
             let healths = providers.map { provider in
                 // A renamed one is shown under its new name.
                 if let health = known[provider.id], health.name == provider.name { return health }
-                return ProviderHealth(provider, board: board, counters: counters)
+                return ProviderHealth(provider, board: board, metrics: metrics)
+            }
+            let usedBreakers = Set(used.map { ObjectIdentifier(healths[$0].breaker) })
+            for health in Array(known.values) + healths where !usedBreakers.contains(ObjectIdentifier(health.breaker)) {
+                health.breaker.forget(now: MonotonicTime.now.sinceOrigin)
             }
             known = Dictionary(zip(providers.map(\.id), healths)) { first, _ in first }
             return healths

@@ -8,6 +8,8 @@ import Snapshot
 struct ProviderTarget: Sendable {
     /// URL by `Endpoint.rawValue`; empty where the provider has no such call.
     private let urls: [String]
+    /// Whom its connections go to, for traces.
+    let address: (host: String, port: Int?)
     /// The credential's header line; nil for a provider that takes none.
     let credential: Redacted<String>?
     /// Connections are shared only within provider and credential.
@@ -24,6 +26,7 @@ struct ProviderTarget: Sendable {
     init(_ provider: EnforcedProvider, fleetKey: SealingKey, health: ProviderHealth) throws(SecretsError) {
         let kind = provider.kind
         let base = provider.baseURL.hasSuffix("/") ? String(provider.baseURL.dropLast()) : provider.baseURL
+        address = Self.address(base)
         urls = Endpoint.allCases.map { endpoint in Self.url(base: base, kind: kind, endpoint: endpoint) }
         injectsStreamUsage = provider.injectsStreamUsage
         connectTimeout = provider.timeouts.connect.map { .milliseconds($0) }
@@ -42,6 +45,16 @@ struct ProviderTarget: Sendable {
         credential = Redacted(kind == .anthropic ? "x-api-key: \(secret)" : "authorization: Bearer \(secret)")
     }
 
+    /// The host and the port that a base URL names.
+    private static func address(_ base: String) -> (host: String, port: Int?) {
+        let scheme = base.utf8.firstRange(of: Array("://".utf8)).map { $0.upperBound } ?? base.startIndex
+        let authority = base[scheme...].prefix { $0 != "/" }
+        // An IPv6 address has colons of its own, within brackets.
+        let end = authority.lastIndex(of: "]") ?? authority.startIndex
+        guard let colon = authority[end...].firstIndex(of: ":") else { return (String(authority), nil) }
+        return (String(authority[..<colon]), Int(authority[authority.index(after: colon)...]))
+    }
+
     /// The URL of a call; nil when this kind of provider does not offer it.
     func url(of endpoint: Endpoint) -> String? {
         let url = urls[Int(endpoint.rawValue)]
@@ -55,11 +68,8 @@ struct ProviderTarget: Sendable {
     private static func url(base: String, kind: ProviderKind, endpoint: Endpoint) -> String {
         let tail = "\(endpoint.path)".dropFirst("/v1".count)
         let hasVersion = base.hasSuffix("/v1")
-        return switch kind {
-        case .openAI: endpoint == .messages ? "" : base + tail
-        case .anthropic: endpoint == .messages ? base + (hasVersion ? "" : "/v1") + tail : ""
-        case .openAICompatible: base + tail
-        }
+        guard kind.serves(endpoint) else { return "" }
+        return kind == .anthropic ? base + (hasVersion ? "" : "/v1") + tail : base + tail
     }
 }
 
@@ -82,7 +92,8 @@ final class ActiveSnapshot: Sendable {
         self.calibrations = policies.models.flatMap(\.routes).map { route in
             calibrations.calibration(of: route.upstreamModelText, route.tokens)
         }
-        targets = zip(policies.providers, healths.healths(of: policies.providers)).map { provider, health in
+        let used = Set(policies.models.flatMap(\.routes).map(\.provider.index))
+        targets = zip(policies.providers, healths.healths(of: policies.providers, used: used)).map { provider, health in
             do throws(SecretsError) {
                 return try ProviderTarget(provider, fleetKey: fleetKey, health: health)
             } catch {

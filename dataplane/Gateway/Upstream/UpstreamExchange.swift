@@ -41,6 +41,9 @@ final class UpstreamExchange: TransferDelegate {
     private var unsentBytes = 0
     private let started: MonotonicTime = .now
     private var firstByteMicroseconds: Int64 = 0
+    /// Whether an event stream comes whose first token is timed.
+    private var isStreaming = false
+    private var times = UpstreamTimes()
     private var event: UpstreamEvent
     private var isEventNoted = false
 
@@ -62,7 +65,9 @@ final class UpstreamExchange: TransferDelegate {
             return
         }
         held = reservation
+        times.last.sent = forwarder.stamp()
         if let reservation {
+            if times.last.sent > 0 { (times.reserving, times.reserved) = (started.nanoseconds, times.last.sent) }
             event.reservation = .admitted(reservation.states)
             noteChange()
         }
@@ -72,6 +77,8 @@ final class UpstreamExchange: TransferDelegate {
     func refuse(_ refusal: Reservation) {
         guard case .reserving = state else { return }
         attempt.health.abandon(attempt.admission, now: forwarder.now)
+        let now = forwarder.stamp()
+        if now > 0 { (times.reserving, times.reserved) = (started.nanoseconds, now) }
         event.reservation = refusal
         finish(.refused)
     }
@@ -82,8 +89,11 @@ final class UpstreamExchange: TransferDelegate {
         status = head.status
         hasSent = true
         firstByteMicroseconds = elapsedMicroseconds()
+        times.last.status = head.status
+        times.last.firstByte = started.nanoseconds + UInt64(firstByteMicroseconds) * 1_000
         reportHead()
         let isEventStream = HeaderFilter.isEventStream(head)
+        isStreaming = isEventStream && head.status < 400 && times.last.sent > 0
         tap = UsageTap(format: job.endpoint.format, isEventStream: isEventStream)
         if attempt.stripsUsage, isEventStream, head.status < 400 { stripper = UsageStripper() }
         let answer = UpstreamHead(
@@ -100,6 +110,7 @@ final class UpstreamExchange: TransferDelegate {
     }
 
     func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {
+        if isStreaming, times.last.firstToken == 0 { times.last.firstToken = forwarder.stamp() }
         tap.observe(bytes)
         guard heldAnswer == nil else { return hold(bytes, of: transfer) }
         guard stripper == nil else {
@@ -147,6 +158,7 @@ final class UpstreamExchange: TransferDelegate {
     }
 
     func transferDidFinish(_ transfer: Transfer, _ outcome: TransferOutcome) {
+        times.last.ended = forwarder.stamp()
         reportEnd(outcome)
         if let failure = retryableFailure(outcome) { return ask(failure, outcome) }
         passHeldAnswer(of: nil)
@@ -168,8 +180,9 @@ final class UpstreamExchange: TransferDelegate {
     func cancel() {
         if case .finished = state { return }
         if case .forwarding(let transfer) = state {
+            hasSent = hasSent || transfer.hasSentRequest
             transfer.cancel()
-            hasSent = true
+            times.last.ended = forwarder.stamp()
         }
         if !hasReported { attempt.health.abandon(attempt.admission, now: forwarder.now) }
         finish(.cancelled)
@@ -201,6 +214,8 @@ final class UpstreamExchange: TransferDelegate {
     func tryAgain(_ attempt: UpstreamAttempt) {
         guard case .asking = state else { return attempt.health.abandon(attempt.admission, now: forwarder.now) }
         self.attempt = attempt
+        times.earlier.append(times.last)
+        times.last = AttemptTimes(sent: forwarder.stamp())
         heldAnswer = nil
         hasReported = false
         status = 0
@@ -254,7 +269,8 @@ final class UpstreamExchange: TransferDelegate {
             source: source,
             firstByteMicroseconds: firstByteMicroseconds,
             upstreamStatus: status,
-            bodyBytes: bodyBytes
+            bodyBytes: bodyBytes,
+            times: times
         )
         noteChange()
         forwarder.remove(self)
@@ -263,6 +279,7 @@ final class UpstreamExchange: TransferDelegate {
     /// What the request cost: the provider's word, else an estimate from the bytes that passed.
     private func billed(_ end: UpstreamSummary.End) -> (TokenUsage, UsageRecord.Source) {
         if status == 0, end == .cancelled {
+            guard hasSent else { return (TokenUsage(), .none) }
             // The provider had the prompt when the client left: hanging up early must not make prompts free.
             var usage = TokenUsage()
             usage.prompt = job.promptEstimate

@@ -4,6 +4,7 @@ import LLMWire
 import Ledger
 import Limits
 import NIOCore
+import Policy
 import Reactor
 
 /// Names a request within its worker; never reused.
@@ -59,7 +60,8 @@ struct UpstreamEvent: Sendable {
 /// What became of the limits.
 enum Reservation: Sendable {
     case admitted([LimitState])
-    case refused(claim: Int, [LimitState])
+    /// By Redis, or by this node's share of the limit.
+    case refused(claim: Int, [LimitState], LimitDecider)
     /// Redis is out, and the rule of this claim admits nothing without it.
     case unavailable(claim: Int)
 }
@@ -95,4 +97,5 @@ struct UpstreamSummary: Sendable {
     let firstByteMicroseconds: Int64
     let upstreamStatus: Int
     let bodyBytes: Int
+    let times: UpstreamTimes
 }

@@ -15,29 +15,41 @@ public struct JSONLogHandler: LogHandler {
     /// The bytes of one text value before escaping; longer ones are cut and end in `…`.
     public static let maxValueBytes = 1_024
 
-    /// The least level that is written.
-    public var logLevel: Logger.Level
+    /// The least level that is written: the label's, unless this logger was given one of its own.
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? cell.level }
+        set { ownLevel = newValue }
+    }
     /// Fields of every line of this logger.
     public var metadata: Logger.Metadata = [:]
     /// Fields that the task's context adds.
     public var metadataProvider: Logger.MetadataProvider?
 
     private let label: String
+    private let cell: LogLevels.Cell
+    private var ownLevel: Logger.Level?
+    private let limiter: RepeatLimiter?
     private let sink: @Sendable ([UInt8]) -> Void
 
     /// Makes a handler.
     ///
     /// - Parameters:
     ///   - label: the part of the system that logs, such as `weir.node`.
-    ///   - level: the least level that is written.
+    ///   - level: the least level that is written; nil for what `levels` say of the label.
+    ///   - levels: those of the process.
+    ///   - limiter: bounds repeats of lines that are not for debugging; nil for no bound.
     ///   - sink: gets each whole line, newline included; called on the thread that logs.
     public init(
         label: String,
-        level: Logger.Level,
+        level: Logger.Level? = nil,
+        levels: LogLevels = .shared,
+        limiter: RepeatLimiter? = nil,
         sink: @escaping @Sendable ([UInt8]) -> Void = LogOutput.writeToStandardError
     ) {
         self.label = label
-        logLevel = level
+        cell = levels.cell(for: label)
+        ownLevel = level
+        self.limiter = limiter
         self.sink = sink
     }
 
@@ -49,6 +61,14 @@ public struct JSONLogHandler: LogHandler {
 
     /// Writes one line.
     public func log(event: LogEvent) {
+        var suppressed = 0
+        // Who turned debugging on wants all of it.
+        if let limiter, event.level >= .info {
+            switch limiter.judge(label: label, message: event.message.description) {
+            case .write(let count): suppressed = count
+            case .suppress: return
+            }
+        }
         var line = LogLine()
         line.append("time", .string(Timestamp.now.rfc3339))
         line.append("level", .string(event.level.rawValue))
@@ -58,6 +78,7 @@ public struct JSONLogHandler: LogHandler {
         fields.merge(metadata) { _, own in own }
         if let eventMetadata = event.metadata { fields.merge(eventMetadata) { _, latest in latest } }
         if let error = event.error { fields["error"] = .string(String(describing: error)) }
+        if suppressed > 0 { fields["suppressed"] = .stringConvertible(suppressed) }
         line.append(fields: fields, prefix: "")
         sink(line.finished())
     }

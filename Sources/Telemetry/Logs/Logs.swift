@@ -8,13 +8,23 @@ public enum Logs {
     /// The environment variable that names the level when no flag does.
     public static let levelVariable = "WEIR_LOG_LEVEL"
 
+    /// Loggers with a line for each request: they repeat themselves by nature.
+    public static let requestLabels: Set<String> = ["weir.access", "weir.admin"]
+    /// Lines of each of them in ten seconds, above level debug.
+    static let maxRequestLines = 2_000
+
     /// Makes every `Logger` of the process write JSON lines on standard error.
     ///
     /// To be called once, before the first logger is made; swift-log traps the second time.
     ///
     /// - Parameter level: the least level that is written.
     public static func bootstrap(level: Logger.Level) {
-        LoggingSystem.bootstrap { label in JSONLogHandler(label: label, level: level) }
+        LogLevels.shared.setBase(level)
+        let repeats = RepeatLimiter()
+        let requests = RepeatLimiter(maxLines: Self.maxRequestLines)
+        LoggingSystem.bootstrap { label in
+            JSONLogHandler(label: label, limiter: requestLabels.contains(label) ? requests : repeats)
+        }
     }
 
     /// Finds the level: the flag, else `WEIR_LOG_LEVEL`, else `info`.

@@ -1,0 +1,1 @@
+../../../schemas/postgres/0005_log_levels.sql

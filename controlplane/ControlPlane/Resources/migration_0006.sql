@@ -1,0 +1,1 @@
+../../../schemas/postgres/0006_explanations.sql

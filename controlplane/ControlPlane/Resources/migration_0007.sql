@@ -1,0 +1,1 @@
+../../../schemas/postgres/0007_node_load.sql
