@@ -28,6 +28,7 @@ final class GatewayFixture {
         redisPort: Int = 1,
         workers: Int = 1,
         place: (nodes: Int, rank: Int) = (1, 0),
+        drainIdleGrace: Duration = .zero,
         telemetry: GatewayTelemetry = GatewayTelemetry(),
         adjust: (inout SnapshotContent) throws -> Void = { _ in }
     ) throws {
@@ -62,7 +63,7 @@ final class GatewayFixture {
         )
         configuration.bounds = bounds
         configuration.bounds.drainDelay = .zero
-        configuration.bounds.drainIdleGrace = .zero
+        configuration.bounds.drainIdleGrace = drainIdleGrace
         configuration.bounds.drainTimeout = .seconds(2)
         configuration.bounds.usageDrainTimeout = .milliseconds(50)
         var logger = Logger(label: "test")

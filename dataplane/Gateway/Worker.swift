@@ -191,9 +191,14 @@ final class Worker {
     /// the connection closed with that. What stays idle for the grace is closed then.
     func drain() {
         isDraining = true
-        let bound = NIOLoopBound(self, eventLoop: loop)
+        for handler in connections.values { closeAfterGrace(handler) }
+    }
+
+    /// Closes a connection that still carries no request when the drain's grace is over.
+    func closeAfterGrace(_ handler: RequestHandler) {
+        let bound = NIOLoopBound(handler, eventLoop: loop)
         loop.scheduleTask(in: .nanoseconds(Int64(bounds.drainIdleGrace / .nanoseconds(1)))) {
-            for handler in Array(bound.value.connections.values) { handler.closeIfIdle() }
+            bound.value.closeIfIdle()
         }
     }
 

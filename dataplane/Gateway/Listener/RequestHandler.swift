@@ -313,7 +313,7 @@ final class RequestHandler: ChannelDuplexHandler {
         measureEnd(nil)
         let context = context
         let isLast = waiting.isEmpty && !endsMalformed && hasInputEnded
-        guard keepsAlive, !isLast, !worker.isDraining else {
+        guard keepsAlive, !isLast else {
             state = .closing
             guard lingered != nil else {
                 context?.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
@@ -326,6 +326,8 @@ final class RequestHandler: ChannelDuplexHandler {
             return
         }
         context?.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        // The drain began behind the head, which told the client that it may send another request here: it is answered.
+        if worker.isDraining { worker.closeAfterGrace(self) }
         if !waiting.isEmpty || isReadHeld || endsMalformed { resume() }
     }
 
@@ -409,7 +411,7 @@ final class RequestHandler: ChannelDuplexHandler {
         context.close(promise: nil)
     }
 
-    /// The drain's grace is over: a connection without a request ends at once, another after its answer.
+    /// The drain's grace is over: a connection without a request ends at once, another when its answer has told it to.
     func closeIfIdle() {
         guard case .waiting = state else { return }
         context?.close(promise: nil)
