@@ -4,7 +4,7 @@ import Gateway
 import Testing
 
 @Suite(.offPool, .serialized) struct `A drain` {
-    @Test func `answers what comes on a connection whose last answer began before it and promised to keep it`() async throws {
+    @Test func `answers what comes on a connection that the last answer promised to keep`() async throws {
         var answer = CannedUpstream.Answer.completion
         answer.bodyDelay = 0.5
         let slow = answer
