@@ -101,6 +101,17 @@ public struct Explanation: Sendable, Equatable {
     /// Of a request that one rule refused before the others could be asked.
     public init(refusedBy rule: Rule, _ refusal: Refusal) { rules = [RuleVerdict(rule, .refuse(refusal))] }
 
+    /// Corrects what a rule said from memory by how its limit was judged where no counter could be asked.
+    ///
+    /// - Parameters:
+    ///   - rule: the index of the rule in the order in which they were asked; one beyond them changes nothing.
+    ///   - asked: the rule.
+    ///   - refusal: why it refuses after all.
+    public mutating func overrule(_ rule: Int, _ asked: Rule, _ refusal: Refusal) {
+        guard rules.indices.contains(rule) else { return }
+        rules[rule] = RuleVerdict(asked, .refuse(refusal))
+    }
+
     /// As JSON: `{"rules":[…],"limits":[…],"left_out":n}`; ids and words of ours, and numbers.
     ///
     /// - Parameter maxBytes: the most bytes of it; what has no room is counted only, what allowed first.

@@ -2,6 +2,7 @@
 // nothing and a refusal carries numbers for the log and no text of the client's.
 
 public import CEL
+public import LLMWire
 public import Limits
 
 /// A rule's answer.
@@ -32,6 +33,8 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable {
     case tokensLimited = 7
     /// As many requests as may be are in flight: 429.
     case concurrencyLimited = 8
+    /// The counters cannot be asked, and the rule admits nothing without them: 503.
+    case countersUnavailable = 9
 
     /// The reason's name in logs, records and metrics.
     public var name: StaticString {
@@ -45,6 +48,32 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable {
         case .rateLimited: "rate_limited"
         case .tokensLimited: "tokens_limited"
         case .concurrencyLimited: "concurrency_limited"
+        case .countersUnavailable: "counters_unavailable"
+        }
+    }
+
+    /// Of a limit on what is counted in a unit.
+    public init(limitOn unit: LimitUnit) {
+        self =
+            switch unit {
+            case .requests: .rateLimited
+            case .tokens: .tokensLimited
+            case .inFlight: .concurrencyLimited
+            }
+    }
+
+    /// What the client is told, unless the rule has words of its own; never why in figures (DESIGN 11.12).
+    public var clientError: ClientError {
+        switch self {
+        case .modelNotAllowed: .modelNotAllowed
+        case .requestTooLarge: .tooLarge
+        case .promptTooLong: .promptTooLong
+        case .outputCapTooHigh: .outputCapTooHigh
+        case .denied, .evaluationFailed: .permission
+        case .rateLimited: .rateLimited
+        case .tokensLimited: .tokensLimited
+        case .concurrencyLimited: .concurrencyLimited
+        case .countersUnavailable: .unavailable
         }
     }
 }
@@ -83,14 +112,8 @@ public struct Refusal: Equatable, Sendable {
     ///   - state: where its counter stood.
     ///   - decider: whose counter it was. Of a share nobody counts what the limit as a whole has left, so `got` is nil.
     public init(_ claim: LimitClaim, at state: LimitState, _ decider: LimitDecider = .redis) {
-        let reason: RefusalReason =
-            switch claim.unit {
-            case .requests: .rateLimited
-            case .tokens: .tokensLimited
-            case .inFlight: .concurrencyLimited
-            }
         let got = decider == .redis ? claim.capacity - state.remaining + claim.cost : nil
-        self.init(reason, limit: claim.capacity, got: got)
+        self.init(RefusalReason(limitOn: claim.unit), limit: claim.capacity, got: got)
     }
 }
 

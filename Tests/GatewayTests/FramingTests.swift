@@ -93,6 +93,23 @@ import Testing
         try gateway.stop()
     }
 
+    /// A page of metrics is made on another thread, while what came behind it waits.
+    @Test(arguments: [false, true]) func `leaves what follows a page of metrics in its place`(isHalfClosed: Bool) throws
+    {
+        let upstream = try CannedUpstream { _ in .completion }
+        defer { upstream.stop() }
+        let gateway = try GatewayFixture(upstream: upstream)
+        let connection = try RawConnection(port: gateway.port, receiveTimeout: .seconds(5))
+        let page = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.send(page + GatewayFixture.chat() + page + "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        if isHalfClosed { connection.finishSending() } else { connection.send("NO HTTP\r\n\r\n") }
+        let answers = connection.receiveAll().split(separator: "HTTP/1.1 ")
+        #expect(answers.map { $0.prefix(3) } == ["200", "200", "200", "200"] + (isHalfClosed ? [] : ["400"]))
+        let pages = answers.map { $0.contains("weir_requests_total") }
+        #expect(pages.prefix(4) == [true, false, true, false])
+        try gateway.stop()
+    }
+
     @Test func `answers HEAD with a length and no bytes`() throws {
         let upstream = try CannedUpstream { _ in .completion }
         defer { upstream.stop() }

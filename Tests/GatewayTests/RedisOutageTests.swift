@@ -200,6 +200,9 @@ import Testing
         #expect(refusal.contains("x-weir-origin: gateway"))
         #expect(refusal.contains(#""code":"service_unavailable""#))
         #expect(upstream.requests.count == count)
+        // Counted as a refusal like any other, so that its record and its line name the policy.
+        #expect(try closed.metric(#"weir_policy_violations_total{reason="counters_unavailable"}"#) == 1)
+        #expect(try closed.metric(#"weir_requests_total{outcome="refused"}"#) == 1)
         try closed.stop()
     }
 }

@@ -44,6 +44,23 @@ import Testing
         )
     }
 
+    @Test func `names the rule that admits nothing without its counters`() throws {
+        let rules = [
+            try rule("p1", "model_allowlist", ["allow": ["gpt"]]),
+            try rule("p2", "rate_limit", ["limit": 5, "window": "1m", "on_redis_failure": "deny"]),
+        ]
+        var explanation = Explanation(of: rules, asking: try makeRequest(model: "gpt"))
+        explanation.overrule(1, rules[1], Refusal(.countersUnavailable, limit: 5))
+        #expect(explanation.rules.map(\.outcome) == [.allow, .refuse])
+        #expect(
+            explanation.text().contains(
+                #"{"policy":"p2","kind":"rate_limit","verdict":"refuse","reason":"counters_unavailable","limit":5}"#
+            )
+        )
+        explanation.overrule(2, rules[1], Refusal(.countersUnavailable))
+        #expect(explanation.rules.count == 2)
+    }
+
     @Test func `keeps to its bound, and says what it left out`() throws {
         let request = try makeRequest(model: "gpt")
         var rules = try (0..<100).map { try rule("allowing-\($0)", "model_allowlist", ["allow": ["*"]]) }

@@ -14,8 +14,6 @@ import Tokens
 struct SimulateRoutes: Sendable {
     /// Simulations at once: each may count a long prompt.
     private static let maxConcurrent = 4
-    /// Policies to try besides those in force.
-    private static let maxTrials = 16
 
     private let holder: SnapshotHolder
     private let redis: RedisClient
@@ -31,125 +29,18 @@ struct SimulateRoutes: Sendable {
 
     var routes: [Route] { [Route("POST", "/v1/simulate", body: .json, simulate)] }
 
-    // MARK: What is asked
-
-    /// A call's fields, checked.
-    private struct Question {
-        let keyID: String?
-        let appID: String?
-        let endpoint: Endpoint
-        let body: [UInt8]
-        let headers: GivenHeaders
-        let trials: [Rule]
-    }
-
-    private func question(_ call: Call) throws -> Question {
-        try call.query.allowOnly([])
-        var reader = ObjectReader(try call.object())
-        let keyID = reader.optionalText("key", maxBytes: 64)
-        let appID = reader.optionalText("app", maxBytes: 64)
-        if (keyID == nil) == (appID == nil) { reader.refuse("key", "is needed, or app; not both") }
-        let paths = Endpoint.allCases.map { "\($0.path)" }
-        let path = reader.word("endpoint", of: paths, default: "\(Endpoint.chatCompletions.path)")
-        let body = reader.take("body")
-        if case .object? = body {} else { reader.refuse("body", "must be the request's body, an object") }
-        var headers: [(name: [UInt8], value: [UInt8])] = []
-        switch reader.take("headers") {
-        case nil: break
-        case .object(let members)? where members.count <= 100:
-            for member in members {
-                guard let value = member.value.stringValue, value.utf8.count <= 8_192, member.name.utf8.count <= 256
-                else {
-                    reader.refuse("headers", "must be texts of at most 8,192 bytes")
-                    break
-                }
-                headers.append((Array(member.name.lowercased().utf8), Array(value.utf8)))
-            }
-        default: reader.refuse("headers", "must be an object of at most 100 texts")
-        }
-        let trials = try trials(reader.take("policies"), &reader)
-        try reader.finish()
-        return Question(
-            keyID: keyID,
-            appID: appID,
-            endpoint: Endpoint.allCases[paths.firstIndex(of: path) ?? 0],
-            body: body?.bytes ?? [],
-            headers: GivenHeaders(fields: headers),
-            trials: trials
-        )
-    }
-
-    /// Policies that are tried without being stored; each gets an id that no stored one has.
-    private func trials(_ value: JSON?, _ reader: inout ObjectReader) throws -> [Rule] {
-        guard let value else { return [] }
-        guard let policies = value.arrayValue, policies.count <= Self.maxTrials else {
-            reader.refuse("policies", "must be at most \(Self.maxTrials) policies")
-            return []
-        }
-        var rules: [Rule] = []
-        for (index, policy) in policies.enumerated() {
-            guard case .object(let members) = policy else {
-                reader.refuse("policies", "must be objects")
-                return []
-            }
-            var draft = ObjectReader(members)
-            let kindName = draft.text("kind", maxBytes: 64, required: true) ?? ""
-            let config = draft.take("config") ?? .null
-            let mode = draft.word("mode", of: ["enforce", "shadow"], default: "enforce")
-            let onError = draft.word("on_error", of: ["deny", "allow"], default: "deny")
-            _ = draft.take("name")
-            _ = draft.take("scope")
-            try draft.finish()
-            guard let kind = registry.kind(named: kindName) else {
-                reader.refuse("policies", "\(index): there is no kind \(kindName.prefix(64))")
-                return []
-            }
-            do throws(ConfigProblems) {
-                let program = try kind.compile(ConfigValue(config))
-                rules.append(
-                    Rule(
-                        policyID: Array("trial-\(index + 1)".utf8),
-                        kind: kind.name,
-                        mode: mode == "shadow" ? .shadow : .enforce,
-                        onError: onError == "allow" ? .allow : .deny,
-                        program: try load(kind, program),
-                        priority: nil,
-                        createdAt: .max
-                    )
-                )
-            } catch {
-                reader.refuse(
-                    "policies",
-                    "\(index): \(error.problems.map { "\($0.path) \($0.reason)" }.joined(separator: "; "))"
-                )
-                return []
-            }
-        }
-        return rules
-    }
-
-    private func load(_ kind: any PolicyKind, _ program: [UInt8]) throws(ConfigProblems) -> RuleProgram {
-        do throws(ProgramError) {
-            return try kind.load(program)
-        } catch {
-            preconditionFailure("a program that was compiled here is one: \(error.reason)")
-        }
-    }
-
-    // MARK: What a node would say
-
     private func simulate(_ call: Call) async throws -> Answer {
-        let question = try question(call)
+        let question = try SimulateQuestion(call, registry)
         guard let compiled = holder.current else { throw Problem.unavailable }
         guard bench.enter(max: Self.maxConcurrent) else {
             throw Problem.conflict("\(Self.maxConcurrent) simulations run already; try again.")
         }
         defer { bench.leave() }
-        let snapshot = try bench.snapshot(of: compiled)
+        let snapshot = try await bench.snapshot(of: compiled)
         guard let key = find(question, in: snapshot) else {
             throw Problem.badRequest("No key of that app or with that id is in the snapshot.")
         }
-        var answer = Simulated(version: snapshot.version, keyID: key.id, isUsable: key.isUsable(at: Timestamp.now))
+        var answer = SimulateAnswer(version: snapshot.version, keyID: key.id, isUsable: key.isUsable(at: Timestamp.now))
         guard answer.isUsable else { return .json(try answer.json(refusing: "key_not_usable", status: 401)) }
         let parsed: ParsedRequest
         do throws(ScanError) {
@@ -190,7 +81,7 @@ struct SimulateRoutes: Sendable {
         return .json(try answer.json())
     }
 
-    private func find(_ question: Question, in snapshot: EnforcedSnapshot) -> EnforcedKey? {
+    private func find(_ question: SimulateQuestion, in snapshot: EnforcedSnapshot) -> EnforcedKey? {
         if let id = question.keyID { return KeyID(id).flatMap { snapshot.key($0) } }
         guard let appID = question.appID else { return nil }
         var found: EnforcedKey?
@@ -215,21 +106,22 @@ struct SimulateRoutes: Sendable {
     }
 }
 
-/// What simulations share: the snapshot as nodes hold it, and how many run.
-private final class Bench: Sendable {
+/// What simulations share: the snapshot as nodes hold it, and how many run. An actor, so that those who wait for a large
+/// snapshot to be made hold none of the threads that answer everybody else.
+private actor Bench {
     static let script = RedisScript(source: LimitScript.reserveAny.source)
 
     private let registry: PolicyRegistry
     private let lineage: LineageKeeper
     private let running = Mutex(0)
-    private let enforced = Mutex<EnforcedSnapshot?>(nil)
+    private var enforced: EnforcedSnapshot?
 
     init(registry: PolicyRegistry, lineage: LineageKeeper) {
         self.registry = registry
         self.lineage = lineage
     }
 
-    func enter(max: Int) -> Bool {
+    nonisolated func enter(max: Int) -> Bool {
         running.withLock { running in
             guard running < max else { return false }
             running += 1
@@ -237,85 +129,15 @@ private final class Bench: Sendable {
         }
     }
 
-    func leave() { running.withLock { $0 -= 1 } }
+    nonisolated func leave() { running.withLock { $0 -= 1 } }
 
     /// The compiled snapshot as a node enforces it; made from the one before, as nodes do.
     func snapshot(of compiled: CompiledSnapshot) throws -> EnforcedSnapshot {
-        try enforced.withLock { enforced in
-            if let enforced, enforced.version == compiled.version, enforced.lineage == compiled.lineage {
-                return enforced
-            }
-            let manifest = try lineage.verified(compiled.encoded.manifest)
-            let chunks = compiled.encoded.chunks
-            let made = try EnforcedSnapshot(manifest: manifest, replacing: enforced, registry: registry) { chunks[$0] }
-            enforced = made
-            return made
-        }
-    }
-}
-
-/// The header fields that a simulation is given.
-private final class GivenHeaders: RequestHeaders {
-    private let fields: [(name: [UInt8], value: [UInt8])]
-
-    init(fields: [(name: [UInt8], value: [UInt8])]) { self.fields = fields }
-
-    func value(of name: [UInt8]) -> [UInt8]? { fields.first { $0.name == name }?.value }
-
-    func visit(_ show: (_ name: [UInt8], _ value: [UInt8]) -> Void) {
-        for field in fields { show(field.name, field.value) }
-    }
-}
-
-/// The answer as it grows.
-private struct Simulated {
-    let version: UInt64
-    let keyID: String
-    let isUsable: Bool
-    var explanation: Explanation?
-    private var model: EnforcedModel?
-    private var isRedisAsked = false
-    private var isRedisThere = true
-
-    init(version: UInt64, keyID: String, isUsable: Bool) {
-        self.version = version
-        self.keyID = keyID
-        self.isUsable = isUsable
-    }
-
-    mutating func note(_ model: EnforcedModel) { self.model = model }
-
-    mutating func note(_ claims: [LimitClaim], _ states: [LimitState]?, _ rules: [Rule]) {
-        isRedisAsked = true
-        guard let states else {
-            isRedisThere = false
-            return
-        }
-        explanation?.limits = zip(claims, states).map { LimitVerdict($0, $1, rule: rules[$0.rule]) }
-    }
-
-    func json(refusing reason: String? = nil, status: Int64? = nil) throws -> JSON {
-        let parsed = try JSONParser.parse(Array((explanation?.text(maxBytes: .max) ?? "{}").utf8))
-        let refusing = explanation?.rules.first { $0.outcome == .refuse }
-        let limited = explanation?.limits.first { $0.outcome == .refuse }
-        let policy = refusing?.policyID ?? limited?.policyID
-        let isRefused = reason != nil || policy != nil
-        let why = reason ?? refusing?.refusal.map { "\($0.reason.name)" } ?? limited.map { _ in "limit_reached" }
-        let routes = (model?.routes ?? []).map { route -> JSON in
-            [
-                "provider": .string(route.provider.name), "upstream_model": .string(route.upstreamModelText),
-                "weight": .integer(Int64(route.weight)),
-            ]
-        }
-        return [
-            "decision": .string(isRefused ? "refuse" : "allow"),
-            "reason": .optional(why), "status": .optional(status),
-            "policy": .optional(policy.map { String(decoding: $0, as: UTF8.self) }),
-            "snapshot_version": .integer(Int64(clamping: version)), "key": .string(keyID),
-            "model": .optional(model?.name), "routes": .array(routes),
-            "rules": parsed["rules"] ?? .array([]), "limits": parsed["limits"] ?? .array([]),
-            // Without Redis a node would decide by its share, which only the node knows.
-            "counters": .string(!isRedisAsked ? "not_asked" : isRedisThere ? "redis" : "unknown"),
-        ]
+        if let enforced, enforced.version == compiled.version, enforced.lineage == compiled.lineage { return enforced }
+        let manifest = try lineage.verified(compiled.encoded.manifest)
+        let chunks = compiled.encoded.chunks
+        let made = try EnforcedSnapshot(manifest: manifest, replacing: enforced, registry: registry) { chunks[$0] }
+        enforced = made
+        return made
     }
 }

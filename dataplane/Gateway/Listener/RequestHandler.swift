@@ -7,6 +7,7 @@
 import LLMWire
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import Reactor
 import Snapshot
 import Telemetry
@@ -27,6 +28,8 @@ final class RequestHandler: ChannelDuplexHandler {
         case discarding(EarlyAnswer, bytes: Int)
         /// The request is whole; the pipeline or a provider is at work.
         case answering(Exchange)
+        /// The request is whole; another thread makes its answer.
+        case making
         /// Nothing is read any more; the channel closes when the last bytes are out.
         case closing
     }
@@ -61,6 +64,14 @@ final class RequestHandler: ChannelDuplexHandler {
     init(worker: Worker, meter: WireMeter) {
         self.worker = worker
         self.meter = meter
+    }
+
+    /// Whether the next request has to wait.
+    private var isAnswering: Bool {
+        switch state {
+        case .answering, .making: true
+        case .waiting, .reading, .discarding, .closing: false
+        }
     }
 
     /// Whether the client takes bytes as fast as we write them.
@@ -104,13 +115,13 @@ final class RequestHandler: ChannelDuplexHandler {
             return
         }
         hasInputEnded = true
-        guard case .answering = state else {
-            if waiting.isEmpty { context.close(promise: nil) }
-            return
-        }
+        switch state {
         // Half-closed on purpose, or gone? Bytes that we write to a client that is gone come back as a reset; one that
         // gets none is given a moment.
-        scheduleHalfCloseCheck()
+        case .answering: scheduleHalfCloseCheck()
+        case .making: break
+        case .waiting, .reading, .discarding, .closing: if waiting.isEmpty { context.close(promise: nil) }
+        }
     }
 
     private func scheduleHalfCloseCheck() {
@@ -126,7 +137,7 @@ final class RequestHandler: ChannelDuplexHandler {
         worker.counters.malformed.add()
         switch state {
         case .waiting, .reading, .discarding: answerMalformed()
-        case .answering: endsMalformed = true  // answered when its turn comes
+        case .answering, .making: endsMalformed = true  // answered when its turn comes
         case .closing: break
         }
     }
@@ -141,7 +152,7 @@ final class RequestHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = Self.unwrapInboundIn(data)
-        if case .answering = state {
+        if isAnswering {
             waiting.append(part)
         } else {
             take(part)
@@ -170,7 +181,7 @@ final class RequestHandler: ChannelDuplexHandler {
         isResuming = true
         defer { isResuming = false }
         while !waiting.isEmpty {
-            if case .answering = state { return }
+            if isAnswering { return }
             if case .closing = state { return waiting.removeAll() }
             take(waiting.removeFirst())
         }
@@ -220,7 +231,7 @@ final class RequestHandler: ChannelDuplexHandler {
             if count + bytes.readableBytes > Self.maxDiscardedBytes { answerEarly(answer) }
         case .closing:
             linger(bytes.readableBytes)
-        case .waiting, .answering:
+        case .waiting, .answering, .making:
             break
         }
     }
@@ -233,7 +244,7 @@ final class RequestHandler: ChannelDuplexHandler {
             Pipeline.run(exchange, body: body)
         case .discarding(let answer, _):
             write(answer)
-        case .waiting, .answering, .closing:
+        case .waiting, .answering, .making, .closing:
             break
         }
     }
@@ -293,9 +304,26 @@ final class RequestHandler: ChannelDuplexHandler {
 
     private func write(_ answer: EarlyAnswer) {
         answer.exchangeDidAnswer?()
+        switch answer.body {
+        case .ready(let body): write(answer, body)
+        case .made(let make):
+            guard let context else { return }
+            state = .making
+            deadline = nil
+            NIOThreadPool.singleton.runIfActive(eventLoop: context.eventLoop, make).assumeIsolated().whenComplete {
+                guard case .making = self.state else { return }  // the client left
+                switch $0 {
+                case .success(let body): self.write(answer, body)
+                case .failure: self.abort()  // the process ends
+                }
+            }
+        }
+    }
+
+    private func write(_ answer: EarlyAnswer, _ body: [UInt8]) {
         self.answer(
             status: answer.status,
-            body: answer.body,
+            body: body,
             contentType: answer.contentType,
             answer.headers,
             isHead: answer.isHead

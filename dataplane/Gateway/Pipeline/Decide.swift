@@ -48,18 +48,8 @@ enum Decide {
         return claims
     }
 
-    /// What the client is told; never why in figures (DESIGN 11.12).
     private static func error(for reason: RefusalReason, by rule: Rule) -> ClientError {
-        switch reason {
-        case .modelNotAllowed: .modelNotAllowed
-        case .requestTooLarge: .tooLarge
-        case .promptTooLong: .promptTooLong
-        case .outputCapTooHigh: .outputCapTooHigh
-        case .denied: rule.program.clientMessage.map { .permission.saying($0) } ?? .permission
-        case .evaluationFailed: .permission
-        case .rateLimited: .rateLimited
-        case .tokensLimited: .tokensLimited
-        case .concurrencyLimited: .concurrencyLimited
-        }
+        guard reason == .denied, let message = rule.program.clientMessage else { return reason.clientError }
+        return .permission.saying(message)
     }
 }

@@ -112,7 +112,12 @@ final class Exchange {
             refuse(refusal, by: key.rules[claim.rule], with: LimitRefusal.error(claim, hint))
         case .unavailable(let index):
             limitHeaders = LimitRefusal.unavailableHeaders
-            worker.logger.info("refused while redis is out", metadata: unavailableFields(key.rules[claims[index].rule]))
+            let claim = claims[index]
+            let refusal = Refusal(.countersUnavailable, limit: claim.capacity)
+            explain()
+            explanation?.overrule(claim.rule, key.rules[claim.rule], refusal)
+            note(refusal, by: key.rules[claim.rule], status: ClientError.unavailable.status)
+            // The client is within its limits as far as anybody knows: not the policy's word, but ours.
             answer(.unavailable, origin: .gateway)
         }
     }
@@ -222,10 +227,6 @@ final class Exchange {
         )
     }
 
-    private func unavailableFields(_ rule: Rule) -> Logger.Metadata {
-        logFields(["policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)"])
-    }
-
     func refusalFields(_ refusal: Refusal, _ rule: Rule) -> Logger.Metadata {
         var fields: Logger.Metadata = [
             "policy": "\(String(decoding: rule.policyID, as: UTF8.self))", "kind": "\(rule.kind)",
@@ -250,6 +251,12 @@ final class Exchange {
         var headers = RequestHandler.identityHeaders(endpoint.dialect, requestID: requestID, origin: origin)
         for (name, value) in limitHeaders { headers.add(name: name, value: value) }
         return headers
+    }
+
+    /// Refuses what nothing is recorded of: it could not be read, or names no model that there is.
+    func refuseUnmetered(_ error: ClientError) {
+        answer(error, origin: .gateway)
+        tell(RequestEnding(.refused), ended: .now)
     }
 
     /// No provider can be asked at the moment; `seconds` tells when one may be.

@@ -33,11 +33,13 @@ enum FastPath {
         }
         return EarlyAnswer(
             status: isReady ? 200 : 503,
-            body: ReadyReport.make(
-                worker.agent.status,
-                place: worker.agent.place,
-                breakers: worker.breakers.all,
-                isReady: isReady
+            body: .ready(
+                ReadyReport.make(
+                    worker.agent.status,
+                    place: worker.agent.place,
+                    breakers: worker.breakers.all,
+                    isReady: isReady
+                )
             ),
             contentType: "application/json",
             headers: HTTPHeaders(),
@@ -46,9 +48,10 @@ enum FastPath {
     }
 
     private static func metrics(_ format: ExpositionFormat, isHead: Bool, worker: Worker) -> EarlyAnswer {
-        EarlyAnswer(
+        let registry = worker.measures.telemetry.registry
+        return EarlyAnswer(
             status: 200,
-            body: worker.measures.telemetry.registry.render(format),
+            body: .made { registry.render(format) },
             contentType: format.contentType,
             headers: HTTPHeaders(),
             isHead: isHead
@@ -58,7 +61,7 @@ enum FastPath {
     private static func text(_ status: Int, _ text: String, isHead: Bool) -> EarlyAnswer {
         EarlyAnswer(
             status: status,
-            body: Array(text.utf8),
+            body: .ready(Array(text.utf8)),
             contentType: "text/plain; charset=utf-8",
             headers: HTTPHeaders(),
             isHead: isHead

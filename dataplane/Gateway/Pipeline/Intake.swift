@@ -8,8 +8,15 @@ import Telemetry
 
 /// An answer that is known before the request's body.
 struct EarlyAnswer {
+    /// What it says.
+    enum Body {
+        case ready([UInt8])
+        /// Takes milliseconds to make, which other requests of the loop shall not wait for: made on another thread.
+        case made(@Sendable () -> [UInt8])
+    }
+
     let status: Int
-    let body: [UInt8]
+    let body: Body
     let contentType: String
     let headers: HTTPHeaders
     var isHead = false
@@ -144,7 +151,7 @@ enum Intake {
     ) -> EarlyAnswer {
         EarlyAnswer(
             status: error.status,
-            body: error.body(dialect, requestID: Array(requestID.utf8)),
+            body: .ready(error.body(dialect, requestID: Array(requestID.utf8))),
             contentType: "application/json",
             headers: RequestHandler.identityHeaders(dialect, requestID: requestID, origin: origin)
         )

@@ -61,11 +61,7 @@ enum LimitRefusal {
     static let unavailableHeaders = [("retry-after", "1"), ("retry-after-ms", "1000")].map { (name: $0.0, value: $0.1) }
 
     static func error(_ claim: LimitClaim, _ hint: RetryAfter) -> ClientError {
-        switch claim.unit {
-        case .requests: .rateLimited
-        case .tokens: hint.isWorthRetrying ? .tokensLimited : .quota
-        case .inFlight: .concurrencyLimited
-        }
+        claim.unit == .tokens && !hint.isWorthRetrying ? .quota : RefusalReason(limitOn: claim.unit).clientError
     }
 
     static func headers(_ hint: RetryAfter) -> [(name: String, value: String)] {

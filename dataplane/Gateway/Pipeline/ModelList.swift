@@ -31,7 +31,7 @@ enum ModelList {
         } else {
             body = Array(list(models, active, dialect).utf8)
         }
-        return EarlyAnswer(status: status, body: body, contentType: "application/json", headers: headers)
+        return EarlyAnswer(status: status, body: .ready(body), contentType: "application/json", headers: headers)
     }
 
     /// Whether every enforced rule lets the key use the model under both of its names.

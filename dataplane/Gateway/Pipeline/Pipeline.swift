@@ -23,31 +23,23 @@ enum Pipeline {
                 "unreadable body",
                 metadata: exchange.logFields(["reason": "\(error.reason)", "offset": "\(error.offset)"])
             )
-            exchange.answer(.badRequest(error), origin: .gateway)
-            exchange.endUnmetered()
-            return
+            return exchange.refuseUnmetered(.badRequest(error))
         }
         exchange.noteScanned()
         // Background answers are never metered here, and stored ones are shared by all who use the provider's key
         // (WIRE.md, section 3): until ids are bound to their app, neither passes.
         guard !parsed.isBackground, !parsed.usesServerState else {
-            exchange.answer(.storedResponses, origin: .gateway)
-            exchange.endUnmetered()
-            return
+            return exchange.refuseUnmetered(.storedResponses)
         }
         exchange.isStream = parsed.stream
         let name = parsed.model?.decoded(in: body.span) ?? []
         guard let model = exchange.active.policies.model(named: name) else {
-            exchange.answer(.modelNotFound, origin: .gateway)
-            exchange.endUnmetered()
-            return
+            return exchange.refuseUnmetered(.modelNotFound)
         }
         // Drawn before the policies are asked, since they may ask where the request would go.
         var plan = RoutePlan(model)
         guard let route = Forward.firstRoute(&plan, exchange) else {
-            exchange.answer(.modelNotFound, origin: .gateway)
-            exchange.endUnmetered()
-            return
+            return exchange.refuseUnmetered(.modelNotFound)
         }
         exchange.plan = plan
         exchange.route = route

@@ -33,9 +33,6 @@ extension Exchange {
         write(outcome, usage: summary.usage, summary: summary)
     }
 
-    /// The end of a request that nothing is recorded of: it could not be read, or names no model that there is.
-    func endUnmetered() { tell(RequestEnding(.refused), ended: .now) }
-
     /// Writes the record of a request that was answered here and never left.
     func recordAnsweredHere() {
         guard refusal != nil else { return }
