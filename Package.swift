@@ -88,7 +88,7 @@ let package = Package(
         library("Codec"),
         library("Breaker"),
         library("CEL", ["Codec", "CRE2"]),
-        library("LLMWire"),
+        library("LLMWire", ["Codec"]),
         library(
             "Tokens",
             ["Codec", "LLMWire"],
@@ -130,7 +130,7 @@ let package = Package(
         library(
             "OTLP",
             [
-                "CZlib", "OTLPMessages", "Reactor", "Secrets", "Telemetry", logging, metrics, tracing,
+                "CZlib", "Codec", "OTLPMessages", "Reactor", "Secrets", "Telemetry", logging, metrics, tracing,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]
         ),

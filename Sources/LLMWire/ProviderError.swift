@@ -1,6 +1,8 @@
 // What a provider's error means for us: whether to try again, whether its account is empty, whether the fault is the
 // client's. Statuses alone do not tell: a 429 may be an unpaid bill, a 400 a bad key (WIRE §5 and §6).
 
+internal import Codec
+
 /// What kind of trouble a provider reports.
 public enum ProviderErrorClass: UInt8, Sendable, CaseIterable {
     /// The gateway's own credential was refused. Never relayed.

@@ -1,5 +1,6 @@
 // One batch on its way to a collector: sent, sent again when the collector says so, given up in the end.
 
+internal import Codec
 internal import OTLPMessages
 internal import Reactor
 internal import SwiftProtobuf
@@ -66,8 +67,18 @@ final class Delivery: TransferDelegate {
 
     func transfer(_ transfer: Transfer, didReceiveHead head: ResponseHead) {
         status = head.status
-        retryAfter = head.value(of: "retry-after").flatMap { Int(String(decoding: $0, as: UTF8.self)) }
-            .map { .seconds(min(max($0, 0), 300)) }
+        retryAfter = Self.wait(head)
+    }
+
+    /// What `Retry-After` says, in seconds or as a date by the collector's own clock; 5 minutes at most.
+    private static func wait(_ head: ResponseHead) -> Duration? {
+        guard let text = head.value(of: "retry-after") else { return nil }
+        let seconds =
+            Int(String(decoding: text, as: UTF8.self))
+            ?? HTTPDate.seconds(text).flatMap { until in
+                head.value(of: "date").flatMap(HTTPDate.seconds).map { until - $0 }
+            }
+        return seconds.map { .seconds(min(max($0, 0), 300)) }
     }
 
     func transfer(_ transfer: Transfer, didReceiveBody bytes: Span<UInt8>) {

@@ -4,7 +4,7 @@
 #     receiver.py --port PORT --output FILE [--certificate PEM --key PEM] [--answers JSON]
 #
 # `--answers` is a list; each request takes the next of it, and 200 when there is none left:
-# {"status": 503, "retry_after": "1", "hang": 5, "rejected": 3, "bytes": 1000000}
+# {"status": 503, "retry_after": "1", "hang": 5, "rejected": 3, "bytes": 1000000}; {"date_in": 2} as retry_after is a date
 import argparse
 import gzip
 import hashlib
@@ -82,6 +82,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def reply(self, status, body, retry_after=None):
         self.send_response(status)
+        if isinstance(retry_after, dict):
+            # As a date, by this server's clock.
+            retry_after = self.date_time_string(int(time.time()) + retry_after["date_in"])
         if retry_after:
             self.send_header("retry-after", retry_after)
         self.send_header("content-length", str(len(body)))

@@ -171,17 +171,18 @@ import Testing
         await receiver.stop()
     }
 
-    @Test func `honours how long a collector wants it to wait`() async throws {
+    @Test(arguments: ["2", ["date_in": 3]] as [JSONValue])
+    func `honours how long a collector wants it to wait`(_ wait: JSONValue) async throws {
         let receiver = try await OTLPReceiver.start(
             directory: directory.path,
-            answers: [["status": 503, "retry_after": "2"]]
+            answers: [["status": 503, "retry_after": wait]]
         )
         let telemetry = try telemetry(receiver.url, ["OTEL_METRICS_EXPORTER": "none"])
         telemetry.spans.offer([try span()])
         #expect(try await eventually { try receiver.spans().count == 1 })
         let times = try receiver.requests().map { try #require($0["time"]?.double) }
         try #require(times.count == 2)
-        // By the receiver's clock; its own first wait is at most half a second.
+        // By the receiver's clock, whose dates are whole seconds; its own first wait is at most half a second.
         #expect(times[1] - times[0] > 1.9)
         telemetry.stop()
         await receiver.stop()

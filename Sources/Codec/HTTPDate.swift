@@ -1,8 +1,8 @@
-// Dates in header fields, for the one use we have: how long a provider wants us to wait, told by its own clock.
+// Dates in header fields, for the one use we have: how long a server wants us to wait, told by its own clock.
 
 /// A moment as HTTP writes it.
-enum HTTPDate {
-    private static let months: [StaticString] = [
+public enum HTTPDate {
+    private static let months: [String] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
@@ -10,15 +10,13 @@ enum HTTPDate {
     ///
     /// - Source: RFC 9110, section 5.6.7, IMF-fixdate; its two obsolete forms are not read.
     /// - Returns: seconds since 1970-01-01T00:00:00Z; nil for anything else, and for years before 1970.
-    static func seconds(_ text: [UInt8]) -> Int? {
+    public static func seconds(_ text: [UInt8]) -> Int? {
         guard text.count == 29, text[3] == UInt8(ascii: ","), text[25...].elementsEqual(" GMT".utf8),
             [4, 7, 11, 16].allSatisfy({ text[$0] == UInt8(ascii: " ") }),
             text[19] == UInt8(ascii: ":"), text[22] == UInt8(ascii: ":"),
             let day = number(text[5..<7]), let year = number(text[12..<16]), let hour = number(text[17..<19]),
             let minute = number(text[20..<22]), let second = number(text[23..<25]),
-            let month = months.firstIndex(where: { name in
-                unsafe UnsafeBufferPointer(start: name.utf8Start, count: 3).elementsEqual(text[8..<11])
-            }),
+            let month = months.firstIndex(where: { $0.utf8.elementsEqual(text[8..<11]) }),
             (1...31).contains(day), year >= 1970, hour < 24, minute < 60, second <= 60
         else { return nil }
         return ((days(year, month + 1, day) * 24 + hour) * 60 + minute) * 60 + second
