@@ -48,6 +48,9 @@ final class Delivery: TransferDelegate {
     /// Whether the collector has said when to come again, and that is not yet.
     private(set) var isToldToWait = false
 
+    /// Whether an attempt is under way; between two of them there is none.
+    var isSending: Bool { transfer != nil }
+
     /// Begins the next attempt.
     func send() {
         attempts += 1
@@ -98,6 +101,7 @@ final class Delivery: TransferDelegate {
     }
 
     private func judge(_ failure: TransferFailure?) {
+        transfer = nil
         if failure == nil, (200..<300).contains(status) { return end(.delivered(rejected: rejected)) }
         let reason = failure.map { "\($0.reason)" } ?? "status \(status)"
         let isRetryable = failure.map(Self.isRetryable) ?? [429, 502, 503, 504].contains(status)

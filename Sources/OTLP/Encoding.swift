@@ -18,7 +18,7 @@ struct Encoding {
     private let startedAt: UInt64
 
     init(resource attributes: [(name: String, value: String)], startedAt: UInt64) {
-        resource = .with { $0.attributes = attributes.map { attribute($0.name, .string($0.value)) } }
+        resource = .with { $0.attributes = attributes.map { attribute($0.name, typed($0.name, $0.value)) } }
         scope = .with { $0.name = "weir" }
         self.startedAt = startedAt
     }
@@ -125,7 +125,7 @@ struct Encoding {
 
     private func number(_ series: MetricFamily.Series, _ unit: MetricUnit, at now: UInt64) -> NumberPoint {
         .with {
-            $0.attributes = series.labels.map { attribute($0.name, .string($0.value)) }
+            $0.attributes = series.labels.map { attribute($0.name, typed($0.name, $0.value)) }
             $0.startTimeUnixNano = startedAt
             $0.timeUnixNano = now
             let figure: Int64
@@ -145,7 +145,7 @@ struct Encoding {
     ) -> ExponentialHistogramPoint? {
         guard case .histogram(let spread) = series.value else { return nil }
         return .with {
-            $0.attributes = series.labels.map { attribute($0.name, .string($0.value)) }
+            $0.attributes = series.labels.map { attribute($0.name, typed($0.name, $0.value)) }
             $0.startTimeUnixNano = startedAt
             $0.timeUnixNano = now
             $0.scale = ExponentialBuckets.scale
@@ -168,6 +168,14 @@ struct Encoding {
                 }
             }
         }
+    }
+}
+
+/// Labels and the resource are texts with us; the semantic conventions have some of them as numbers, as spans do.
+private func typed(_ name: String, _ value: String) -> TraceSpan.Value {
+    switch name {
+    case "http.response.status_code", "process.pid": Int64(value).map { .int($0) } ?? .string(value)
+    default: .string(value)
     }
 }
 

@@ -84,8 +84,9 @@ final class ExporterState {
 
     /// All of them, from the start on: what did not get through before is in it.
     private func sendMetrics() {
-        // What the collector asked to wait for is waited for; nothing is lost, since the next export holds it all.
-        guard let sender = metricSender, !sender.isToldToWait || onFlushed != nil else { return }
+        // A slow collector is let finish, and what it asked to wait for is waited for; nothing is lost, since the next
+        // export holds it all.
+        guard let sender = metricSender, onFlushed != nil || !sender.isSending && !sender.isToldToWait else { return }
         let families = registry.collect()
         guard let body = encoded({ try encoding.metrics(families, at: UnixTime.nanoseconds) }) else { return }
         sender.send(body, items: families.reduce(0) { $0 + $1.series.count })
@@ -107,7 +108,8 @@ final class ExporterState {
     func flush(_ done: @escaping () -> Void) {
         for timer in [spanTimer, metricTimer].compactMap(\.self) { reactor.cancel(timer) }
         onFlushed = done
-        // First, because it gives up an export that is under way: that must not look like the end of this one.
+        // First, because it gives up an export that is under way, for whose answer there may be no time: that must not
+        // look like the end of this one.
         sendMetrics()
         traceSender?.onIdle = { [unowned self] in continueFlush() }
         metricSender?.onIdle = { [unowned self] in continueFlush() }

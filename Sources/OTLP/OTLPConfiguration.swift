@@ -80,7 +80,12 @@ public struct OTLPConfiguration: Sendable {
         metricInterval = reader.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", default: 60_000, in: 100...3_600_000)
         spanDelay = reader.milliseconds("OTEL_BSP_SCHEDULE_DELAY", default: 5_000, in: 10...3_600_000)
         maxQueuedSpans = reader.number("OTEL_BSP_MAX_QUEUE_SIZE", default: 2_048, in: 1...100_000)
-        maxSpansPerRequest = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default: 512, in: 1...100_000)
+        let maxSpans = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default: 512, in: 1...100_000)
+        // A request's worth that can never wait would never be sent before its time.
+        if maxSpans > maxQueuedSpans {
+            reader.note("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "more than OTEL_BSP_MAX_QUEUE_SIZE, which is used for both")
+        }
+        maxSpansPerRequest = min(maxSpans, maxQueuedSpans)
         conventions = Set(
             (reader.text("OTEL_SEMCONV_STABILITY_OPT_IN") ?? "").split(separator: ",", maxSplits: 31).map { name in
                 String(name.filter { $0 != " " })
@@ -91,6 +96,7 @@ public struct OTLPConfiguration: Sendable {
         known["service.name"] = reader.text("OTEL_SERVICE_NAME") ?? known["service.name"] ?? service
         known["telemetry.sdk.name"] = "weir"
         known["telemetry.sdk.language"] = "swift"
+        known["telemetry.sdk.version"] = BuildVersion.current
         resource = known.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
         problems = reader.problems
     }
@@ -164,7 +170,11 @@ private struct EnvironmentReader {
 
     init(_ environment: [String: String]) { self.environment = environment }
 
-    mutating func note(_ name: String, _ problem: String) { problems.append("\(name): \(problem)") }
+    /// Once for each: a common variable is read for every signal.
+    mutating func note(_ name: String, _ problem: String) {
+        let text = "\(name): \(problem)"
+        if !problems.contains(text) { problems.append(text) }
+    }
 
     mutating func text(_ name: String) -> String? {
         guard let value = environment[name], !value.isEmpty else { return nil }

@@ -58,7 +58,10 @@ final class SignalSender {
 
     var isIdle: Bool { delivery == nil }
 
-    /// Sends a batch; what was on its way is given up.
+    /// Whether a collector is being sent to right now.
+    var isSending: Bool { delivery?.isSending ?? false }
+
+    /// Sends a batch; one that is on its way is given up for it.
     func send(_ body: [UInt8], items: Int) {
         delivery?.abandon()
         var headers = ["content-type: application/x-protobuf", "user-agent: weir-otlp"] + destination.headers.reveal()

@@ -103,6 +103,15 @@ import Testing
         #expect(read.traces == nil && read.metrics == nil && read.problems.count == 2)
     }
 
+    @Test func `sends no more at once than may wait, and says a thing once`() {
+        let read = read([
+            "OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "x",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c",
+        ])
+        #expect(read.maxQueuedSpans == 100 && read.maxSpansPerRequest == 100)
+        #expect(read.problems.count == 2, "\(read.problems)")
+    }
+
     @Test func `opts into newer conventions`() {
         #expect(
             read(["OTEL_SEMCONV_STABILITY_OPT_IN": "http, gen_ai_latest_experimental"]).conventions

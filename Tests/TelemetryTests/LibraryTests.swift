@@ -45,6 +45,34 @@ import Tracing
         #expect(String(decoding: registry.render(), as: UTF8.self).split(separator: "\n").count < 700)
     }
 
+    @Test func `count on in series that there are when there may be no more`() {
+        let registry = MetricRegistry()
+        let factory = LibraryMetrics(registry)
+        for number in 0..<(LibraryMetrics.maxSeries + 5) {
+            CoreMetrics.Counter(label: "many", dimensions: [("n", "\(number)")], factory: factory).increment()
+        }
+        CoreMetrics.Counter(label: "many", dimensions: [("n", "0")], factory: factory).increment()
+        #expect(registry.collect().flatMap(\.series).count == LibraryMetrics.maxSeries)
+        #expect(String(decoding: registry.render(), as: UTF8.self).contains("library_many_total{n=\"0\"} 2\n"))
+    }
+
+    @Test(arguments: [("wait", "wait_seconds"), ("wait_seconds_count", "wait")])
+    func `share no name on a page, whatever is added to theirs`(one: String, other: String) {
+        let registry = MetricRegistry()
+        let factory = LibraryMetrics(registry)
+        func ask(_ label: String) {
+            if label == "wait" {
+                Timer(label: label, dimensions: [], preferredDisplayUnit: .seconds, factory: factory)
+                    .recordNanoseconds(500)
+            } else {
+                Meter(label: label, dimensions: [], factory: factory).set(1)
+            }
+        }
+        ask(one)
+        ask(other)
+        #expect(registry.collect().map(\.name) == ["library.\(one)"])
+    }
+
     @Test func `trace into the queue, as children of what they are called in`() throws {
         let queue = SpanQueue()
         let tracer = LibraryTracer(queue, sampler: .parentBased(root: .alwaysOff))

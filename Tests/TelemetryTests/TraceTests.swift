@@ -101,11 +101,13 @@ import Testing
         #expect(Sampler(name: name, argument: argument) == sampler)
     }
 
-    @Test func `takes its share, the same of every program`() {
+    @Test func `takes its share, the same of every program`() throws {
         var generator = SystemRandomNumberGenerator()
         let ids = (0..<40_000).map { _ in TraceID.random(using: &generator) }
         #expect(ids.allSatisfy { Sampler.ratio(1).samples(parent: nil, traceID: $0) })
         #expect(!ids.contains { Sampler.ratio(0).samples(parent: nil, traceID: $0) })
+        let highest = try #require(TraceID(high: .max, low: .max))
+        #expect(!Sampler.ratio(0).samples(parent: nil, traceID: highest))
         let tenth = ids.filter { Sampler.ratio(0.1).samples(parent: nil, traceID: $0) }
         // Six standard deviations either way.
         #expect((3_640...4_360).contains(tenth.count))

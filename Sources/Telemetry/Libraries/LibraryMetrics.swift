@@ -78,14 +78,26 @@ public final class LibraryMetrics: MetricsFactory {
         }
         let key = Key(name: name, labels: labels)
         return state.withLock { state in
-            let shown = MetricName.underscored(name)
-            if let known = state.names[shown], known != (name, kind) { return Handler() }
-            guard state.handlers.count < Self.maxSeries else { return Handler() }
+            let names = Self.names(MetricName.underscored(name), kind)
+            for shown in names {
+                if let known = state.names[shown], known != (name, kind) { return Handler() }
+            }
             if let handler = state.handlers[key] { return handler }
-            state.names[shown] = (name, kind)
+            guard state.handlers.count < Self.maxSeries else { return Handler() }
+            for shown in names { state.names[shown] = (name, kind) }
             let made = makeHandler(name, labels, kind)
             state.handlers[key] = made
             return made
+        }
+    }
+
+    /// What a page has of a metric: its family's name, and those of its samples.
+    private static func names(_ shown: String, _ kind: Kind) -> [String] {
+        switch kind {
+        case .counter: [shown, shown + "_total"]
+        case .gauge: [shown]
+        case .values: [shown] + ["_bucket", "_sum", "_count"].map { shown + $0 }
+        case .durations: [shown] + ["", "_bucket", "_sum", "_count"].map { shown + "_seconds" + $0 }
         }
     }
 

@@ -6,6 +6,8 @@ private import Synchronization
 /// Standard error as a sink of whole lines.
 public enum LogOutput {
     private static let dropped = Atomic<UInt64>(0)
+    /// Between asking for room and filling it, another thread could take it: the write would block.
+    private static let turn = Mutex(())
 
     /// Lines that were dropped because nobody read standard error.
     public static var droppedLines: UInt64 { dropped.load(ordering: .relaxed) }
@@ -21,11 +23,13 @@ public enum LogOutput {
 
     /// False when the line was not written, or not whole.
     static func write(_ line: [UInt8], to fileDescriptor: Int32) -> Bool {
-        var readiness = pollfd(fd: fileDescriptor, events: Int16(POLLOUT), revents: 0)
-        guard unsafe poll(&readiness, 1, 0) == 1, Int32(readiness.revents) & POLLOUT != 0 else { return false }
-        let written = unsafe line.withUnsafeBytes { bytes in
-            unsafe Glibc.write(fileDescriptor, bytes.baseAddress, bytes.count)
+        turn.withLock { _ in
+            var readiness = pollfd(fd: fileDescriptor, events: Int16(POLLOUT), revents: 0)
+            guard unsafe poll(&readiness, 1, 0) == 1, Int32(readiness.revents) & POLLOUT != 0 else { return false }
+            let written = unsafe line.withUnsafeBytes { bytes in
+                unsafe Glibc.write(fileDescriptor, bytes.baseAddress, bytes.count)
+            }
+            return written == line.count
         }
-        return written == line.count
     }
 }

@@ -48,7 +48,8 @@ public indirect enum Sampler: Sendable, Equatable {
         case .alwaysOff: return false
         case .ratio(let share):
             let randomness = traceID.low & (1 << 56 - 1)
-            return Double(randomness) >= (1 - share) * Double(1 << 56)
+            // Above 2^53 figures are rounded, the highest to 2^56: none of them is to pass a share of 0.
+            return share > 0 && Double(randomness) >= (1 - share) * Double(1 << 56)
         case .parentBased(let root):
             return parent?.isSampled ?? root.samples(parent: nil, traceID: traceID)
         }

@@ -24,7 +24,7 @@ actor DevStack {
         let control = try Program.beside("weir-control")
         _ = try Program.beside("weir-gateway")
         let restarted = Restarted()
-        let plan = FleetPlan(
+        var plan = FleetPlan(
             directory: options.directory,
             gatewayPorts: options.ports.gateways,
             controlPort: options.ports.control,
@@ -34,6 +34,10 @@ actor DevStack {
             isDurable: true,
             restarts: Restarts()
         )
+        // Where telemetry goes is for the programs to read, and they start with no more of our environment than is named.
+        let telemetry = ProcessInfo.processInfo.environment.filter { $0.key.utf8.starts(with: "OTEL_".utf8) }
+        let gateways = (1...options.ports.gateways.count).map { "gateway-\($0)" }
+        for name in ["control"] + gateways { plan.environment[name] = telemetry }
         fleet = try Fleet(plan) { event in
             Self.report(event)
             if case .changed(_, .restarted) = event { restarted.tell() }
