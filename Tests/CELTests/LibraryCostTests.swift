@@ -77,8 +77,12 @@ import Testing
         ]
         for (function, arguments) in calls {
             var meter = Meter(limit: 500)
-            let duration = ContinuousClock().measure { _ = try? Library.call(function, arguments.span, &meter) }
-            #expect(duration < .milliseconds(50), "\(function)")
+            // The best of several: what it would make takes a second each time, and a busy machine does not.
+            let duration = (0..<5).map { _ in
+                meter = Meter(limit: 500)
+                return ContinuousClock().measure { _ = try? Library.call(function, arguments.span, &meter) }
+            }.min()
+            #expect((duration ?? .seconds(9)) < .milliseconds(50), "\(function)")
             #expect(throws: EvaluationError.self, "\(function)") {
                 try Library.call(function, arguments.span, &meter)
             }

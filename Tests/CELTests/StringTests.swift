@@ -154,6 +154,6 @@ import Testing
                 _ = try Library.call(.matches, [.text("hello world"), .text(pattern)].span, &meter)
             } catch { last = error }
         }
-        #expect(ContinuousClock.now - start < .seconds(1))
+        #expect(ContinuousClock.now - start < .seconds(10))
     }
 }

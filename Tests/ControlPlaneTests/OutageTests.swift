@@ -25,7 +25,7 @@ import Testing
             let reply = try await plane.send(method, path, body)
             #expect(reply.status == 503, "\(method) \(path): \(reply.json.text)")
             #expect(try reply.string("type") == "urn:weir:problem:unavailable")
-            #expect(clock.now - start < .seconds(5))
+            #expect(clock.now - start < .seconds(15))
         }
         #expect(try await plane.sendAsNode("GET", "/internal/v1/snapshot/manifest").status == 200)
         let lineage = String(repeating: "0", count: 32)

@@ -41,7 +41,7 @@ import Testing
         let clock = ContinuousClock()
         let start = clock.now
         try await eventually { try await second.isPublisher() }
-        #expect(clock.now - start < .seconds(2))
+        #expect(clock.now - start < .seconds(10))
         #expect(try await second.send("POST", "/v1/apps", "{\"name\":\"b\"}").status == 201)
         try await eventually { try await positionVersion(redis) == version + 1 }
         let rows = try await TestPlane.rows(
@@ -71,7 +71,7 @@ import Testing
         let clock = ContinuousClock()
         let start = clock.now
         try await eventually { try await plane.isPublisher() }
-        #expect(clock.now - start < .seconds(3))
+        #expect(clock.now - start < .seconds(15))
         let rows = try await pool.query("SELECT fence FROM publisher")
         #expect(try #require(try rows.first?.int("fence")) > fence)
         #expect(try await stopped.take(pool) == nil)

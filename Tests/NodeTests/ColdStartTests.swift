@@ -8,14 +8,14 @@ import Testing
 @testable import Gateway
 
 @Suite(.serialized) struct `A node that starts` {
-    @Test func `is ready within 200 ms from disk when everything else is down`() async throws {
+    @Test func `is ready from disk when everything else is down, and waits for none of it`() async throws {
         let fixture = try await NodeFixture(hasRedis: false)
         try fixture.saveCopy(fixture.snapshot(7))
-        // The best of five: the machine may be busy with other tests, which says nothing about the node.
+        // The best of five, and ten times what `weir-measure` holds it to: the machine may be busy with other tests.
         var best: Duration = .seconds(60)
         for _ in 0..<4 { best = min(best, try await timeToReady(fixture).time) }
         let (time, agent) = try await timeToReady(fixture)
-        #expect(min(best, time) < .milliseconds(200))
+        #expect(min(best, time) < .seconds(2))
         #expect(agent.status.version == 7)
         #expect(agent.status.source == .disk)
         #expect(fixture.enforced.versions == [7, 7, 7, 7, 7])

@@ -90,7 +90,7 @@ import Testing
         agent.record(NodeFixture.record("r"))
         let start = ContinuousClock.now
         agent.drain(deadline: .milliseconds(300))
-        #expect(ContinuousClock.now - start < .seconds(2))
+        #expect(ContinuousClock.now - start < .seconds(10))
         #expect(agent.status.usageShipped == 0)
     }
 

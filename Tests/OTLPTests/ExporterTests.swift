@@ -284,8 +284,8 @@ import Testing
         await pause(for: .milliseconds(300))
         let start = ContinuousClock.now
         telemetry.stop(deadline: .milliseconds(300))
-        // Ten times the deadline, for a machine that runs other tests.
-        #expect(ContinuousClock.now - start < .seconds(3))
+        // Far more than the deadline, for a machine that runs other tests, and far less than the collector's minute.
+        #expect(ContinuousClock.now - start < .seconds(15))
         #expect(figure(telemetry, "weir.telemetry.failed") > 0)
         await receiver.stop()
     }
