@@ -214,6 +214,9 @@ import Testing
         let count = telemetry.registry.counter("weir.requests", help: "h")
         #expect(await eventually { figure(telemetry, "weir.telemetry.exported", "metrics") > 0 })
         #expect(figure(telemetry, "weir.telemetry.failed", "metrics") == 0)
+        // The next one is with the collector, which takes its time, when the program ends.
+        let begun = try receiver.requests().count
+        #expect(try await eventually { try receiver.requests().count > begun })
         count.add(7)
         telemetry.stop(deadline: .seconds(10))
         let last = try #require(try receiver.metrics().first { $0["name"]?.text == "weir.requests" })
