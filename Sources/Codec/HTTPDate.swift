@@ -22,6 +22,17 @@ public enum HTTPDate {
         return ((days(year, month + 1, day) * 24 + hour) * 60 + minute) * 60 + second
     }
 
+    /// How long it is until a moment that a server names, by that server's own clock, since clocks differ.
+    ///
+    /// - Parameters:
+    ///   - text: the moment.
+    ///   - date: the `date` field of the answer that names it.
+    /// - Returns: seconds, 0 when it has passed; nil when either is missing or cannot be read.
+    public static func seconds(until text: [UInt8], from date: [UInt8]?) -> Int? {
+        guard let until = seconds(text), let now = date.flatMap(seconds) else { return nil }
+        return max(until - now, 0)
+    }
+
     /// Days since 1970-01-01 of a date of the Gregorian calendar.
     ///
     /// Years are counted from March, so that a leap day ends one.

@@ -115,8 +115,7 @@ public struct ProviderError: Sendable, Equatable {
         if let text = value("retry-after-ms"), let wait = milliseconds(text, perUnit: 1) { return wait }
         guard let text = value("retry-after") else { return nil }
         if let wait = milliseconds(text, perUnit: 1_000) { return wait }
-        guard let until = HTTPDate.seconds(text), let now = value("date").flatMap(HTTPDate.seconds) else { return nil }
-        return min(max(until - now, 0) * 1_000, longestWait)
+        return HTTPDate.seconds(until: text, from: value("date")).map { min($0 * 1_000, longestWait) }
     }
 
     /// In milliseconds: a day.

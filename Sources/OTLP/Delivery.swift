@@ -78,9 +78,7 @@ final class Delivery: TransferDelegate {
         guard let text = head.value(of: "retry-after") else { return nil }
         let seconds =
             Int(String(decoding: text, as: UTF8.self))
-            ?? HTTPDate.seconds(text).flatMap { until in
-                head.value(of: "date").flatMap(HTTPDate.seconds).map { until - $0 }
-            }
+            ?? HTTPDate.seconds(until: text, from: head.value(of: "date"))
         return seconds.map { .seconds(min(max($0, 0), 300)) }
     }
 

@@ -46,6 +46,8 @@ public struct FleetPlan: Sendable {
     public var links = FleetLinks()
     /// Given to Redis besides its own flags.
     public var redisArguments: [String] = []
+    /// What every control plane and every gateway finds in its environment besides its keys.
+    public var programEnvironment: [String: String] = [:]
     /// What a part finds in its environment besides its keys, by the part's name.
     public var environment: [String: [String: String]] = [:]
 
@@ -282,7 +284,8 @@ public actor Fleet {
             name: name,
             executable: "\(plan.programs)/\(program)",
             arguments: arguments,
-            environment: environment.merging(plan.environment[name] ?? [:]) { _, given in given },
+            environment: environment.merging(plan.programEnvironment) { _, given in given }
+                .merging(plan.environment[name] ?? [:]) { _, given in given },
             workingDirectory: plan.directory,
             logFile: "\(plan.directory)/logs/\(name).log"
         )

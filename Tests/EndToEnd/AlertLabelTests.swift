@@ -10,12 +10,6 @@ extension EndToEnd {
 
         init() throws { system = try WholeSystem.running }
 
-        private static func text(_ path: String) throws -> String {
-            let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
-                .deletingLastPathComponent().deletingLastPathComponent()
-            return try String(contentsOf: root.appendingPathComponent("docs/\(path)"), encoding: .utf8)
-        }
-
         /// What a series has been seen with: its labels and their values.
         private typealias Labels = [String: Set<String>]
 
@@ -67,13 +61,15 @@ extension EndToEnd {
             var misses: [String] = []
             var compared = 0
             var asked: [String] = []
+            func isDocumented(_ label: String, of name: String) -> Bool {
+                documented.contains { name.hasPrefix($0.key) && $0.value.contains(label) }
+            }
             for match in expression.matches(of: #/([a-z][a-z_]+_[a-z_]+)\{([^}]*)\}/#) {
                 let name = String(match.1)
                 asked.append(name)
                 for (label, values) in matchers(match.2) where !ofPrometheus.contains(label) {
                     guard let seen = page[name]?[label] else {
-                        let isKnown = documented.contains { name.hasPrefix($0.key) && $0.value.contains(label) }
-                        if !isKnown { misses.append("\(name) has no label \(label)") }
+                        if !isDocumented(label, of: name) { misses.append("\(name) has no label \(label)") }
                         continue
                     }
                     compared += 1
@@ -86,10 +82,7 @@ extension EndToEnd {
             for match in expression.matches(of: #/by \(([^)]*)\)/#) {
                 for label in match.1.split(separator: ",").map({ $0.trimmingCharacters(in: .whitespaces) })
                 where !ofPrometheus.contains(label) {
-                    let isThere = asked.contains { name in
-                        page[name]?[label] != nil
-                            || documented.contains { name.hasPrefix($0.key) && $0.value.contains(label) }
-                    }
+                    let isThere = asked.contains { page[$0]?[label] != nil || isDocumented(label, of: $0) }
                     if !isThere { misses.append("no series of \(asked) has the label \(label)") }
                     compared += 1
                 }
@@ -108,10 +101,11 @@ extension EndToEnd {
             _ = try await app.send(chat("Label me", ["stream": true]))
             #expect(try await app.send(chat("Again")).status == 429)
             let page = try await page()
-            let documented = Self.documented(try Self.text("telemetry.md"))
+            let documented = Self.documented(try WholeSystem.documentation("telemetry.md"))
             #expect(documented["weir_policy_violations"] == ["reason"] && page["weir_requests_total"] != nil)
-            let panels = try JSONDecoder().decode(Dashboard.self, from: Data(Self.text("dashboards/weir.json").utf8))
-            let alerts = try Self.text("alerts/weir.rules.yml").split(separator: "- alert:").dropFirst()
+            let dashboard = try WholeSystem.documentation("dashboards/weir.json")
+            let panels = try JSONDecoder().decode(Dashboard.self, from: Data(dashboard.utf8))
+            let alerts = try WholeSystem.documentation("alerts/weir.rules.yml").split(separator: "- alert:").dropFirst()
             let expressions = alerts + panels.panels.flatMap { $0.targets ?? [] }.map { $0.expr[...] }
             var compared = 0
             for expression in expressions {

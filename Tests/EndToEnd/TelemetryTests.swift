@@ -12,14 +12,6 @@ extension EndToEnd {
 
         init() throws { system = try WholeSystem.running }
 
-        /// The telemetry that a text of docs/telemetry.md lists.
-        private static let documented: String = {
-            let path = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
-                .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("docs/telemetry.md")
-                .path
-            return String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
-        }()
-
         private static let gatewayMetrics = [
             "gen_ai.client.operation.duration", "gen_ai.client.token.usage", "gen_ai.server.time_per_output_token",
             "gen_ai.server.time_to_first_token", "http.server.active_requests", "http.server.request.body.size",
@@ -108,6 +100,7 @@ extension EndToEnd {
             ])
             _ = try await app.send(chat("Count \(String(repeating: "these words ", count: 20))", ["stream": true]))
             #expect(try await app.send(chat("Again")).status == 429)
+            let documented = try WholeSystem.documentation("telemetry.md")
             let wanted = Set(Self.gatewayMetrics + Self.controlMetrics)
             var missing = wanted
             let end = ContinuousClock.now + .seconds(20)
@@ -117,13 +110,13 @@ extension EndToEnd {
             }
             #expect(missing.isEmpty, "\(missing.sorted())")
             for name in wanted {
-                #expect(Self.documented.contains("`\(name)`"), "docs/telemetry.md does not list \(name)")
+                #expect(documented.contains("`\(name)`"), "docs/telemetry.md does not list \(name)")
             }
             // And the other way round: nothing comes that nobody has read of.
             for metric in try system.receiver.metrics() {
                 let name = try #require(metric["name"]?.text)
                 if name.hasPrefix("library.") { continue }
-                #expect(Self.documented.contains("`\(name)`"), "docs/telemetry.md does not list \(name)")
+                #expect(documented.contains("`\(name)`"), "docs/telemetry.md does not list \(name)")
             }
         }
 

@@ -24,6 +24,13 @@ final class WholeSystem: Sendable {
     /// The nodes' base URLs.
     var gateways: [String] { fleet.gatewayURLs }
 
+    /// A file that operators read, by its path below `docs`.
+    static func documentation(_ path: String) throws -> String {
+        let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        return try String(contentsOf: root.appendingPathComponent("docs/\(path)"), encoding: .utf8)
+    }
+
     static var running: WholeSystem {
         get throws { try #require(current, "the suite needs the trait .wholeSystem") }
     }

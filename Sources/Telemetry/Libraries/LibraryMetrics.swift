@@ -20,6 +20,7 @@ public final class LibraryMetrics: MetricsFactory {
 
     private struct Key: Hashable {
         let name: String
+        let kind: Kind
         let labels: [MetricLabel]
     }
 
@@ -76,14 +77,14 @@ public final class LibraryMetrics: MetricsFactory {
             guard shown != "le", !labels.contains(where: { MetricName.underscored($0.name) == shown }) else { continue }
             labels.append(label)
         }
-        let key = Key(name: name, labels: labels)
+        let key = Key(name: name, kind: kind, labels: labels)
         return state.withLock { state in
+            if let handler = state.handlers[key] { return handler }
+            guard state.handlers.count < Self.maxSeries else { return Handler() }
             let names = Self.names(MetricName.underscored(name), kind)
             for shown in names {
                 if let known = state.names[shown], known != (name, kind) { return Handler() }
             }
-            if let handler = state.handlers[key] { return handler }
-            guard state.handlers.count < Self.maxSeries else { return Handler() }
             for shown in names { state.names[shown] = (name, kind) }
             let made = makeHandler(name, labels, kind)
             state.handlers[key] = made

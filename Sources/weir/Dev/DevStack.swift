@@ -35,9 +35,9 @@ actor DevStack {
             restarts: Restarts()
         )
         // Where telemetry goes is for the programs to read, and they start with no more of our environment than is named.
-        let telemetry = ProcessInfo.processInfo.environment.filter { $0.key.utf8.starts(with: "OTEL_".utf8) }
-        let gateways = (1...options.ports.gateways.count).map { "gateway-\($0)" }
-        for name in ["control"] + gateways { plan.environment[name] = telemetry }
+        plan.programEnvironment = ProcessInfo.processInfo.environment.filter { name, _ in
+            name.utf8.starts(with: "OTEL_".utf8)
+        }
         fleet = try Fleet(plan) { event in
             Self.report(event)
             if case .changed(_, .restarted) = event { restarted.tell() }
